@@ -1,0 +1,149 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "Metrics", package: "swift-metrics")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+
+/// A library target of ours; `docs/architecture.md` has the table of what each may import.
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: settings)
+}
+
+let package = Package(
+    name: "vmops",
+    products: [
+        .executable(name: "vmopsd", targets: ["vmopsd"]),
+        .executable(name: "vmopsctl", targets: ["vmopsctl"]),
+        .executable(name: "vmops-bench", targets: ["vmops-bench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        // C libraries, each behind one Swift target.
+        .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+        .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CSystemShims"),
+
+        // Values and formats: no I/O.
+        library("Support", ["CSystemShims", deque]),
+        library("AMQPModel", ["Support"]),
+        library("JSONCodec", ["Support", "CJansson"]),
+        library("OsloMessaging", ["Support", "AMQPModel", "JSONCodec"]),
+        library("HostBackend", ["Support"]),
+
+        // The broker side.
+        library("AMQPTransport", ["Support", "AMQPModel", "CRabbitMQ", "CSystemShims", logging, metrics, deque]),
+        library("RPCClient", ["Support", "AMQPModel", "JSONCodec", "OsloMessaging", "AMQPTransport", logging, metrics]),
+        library(
+            "RPCWorker",
+            [
+                "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "AMQPTransport", "Journal", logging, metrics,
+                lifecycle,
+            ]
+        ),
+
+        // The machine side.
+        library("Journal", ["Support", "HostBackend", "JSONCodec", grdb, logging, metrics]),
+        library("Console", ["Support", "HostBackend", "CSystemShims", logging, metrics, system]),
+        library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
+        library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
+        library(
+            "SimulatedHost",
+            ["Support", "HostBackend", "JSONCodec", "CSystemShims", logging, subprocess, system]
+        ),
+
+        // The service.
+        library("Configuration", ["Support", "AMQPModel", "OsloMessaging"]),
+        library("Observability", ["Support", "CMicroHTTPD", logging, metrics, lifecycle]),
+        .executableTarget(
+            name: "vmopsd",
+            dependencies: [
+                "Support", "AMQPModel", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient", "ComputeRPC",
+                "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Configuration", "Observability",
+                logging, metrics, lifecycle, unixSignals, argumentParser,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "vmopsctl",
+            dependencies: [
+                "Support", "AMQPModel", "AMQPTransport", "JSONCodec", "OsloMessaging", "RPCClient", "Configuration",
+                logging, argumentParser,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "vmops-bench",
+            dependencies: ["Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", argumentParser, subprocess],
+            swiftSettings: settings
+        ),
+
+        // Tests: one target per library, then the layers above them.
+        .target(
+            name: "TestSupport",
+            dependencies: ["Support", "JSONCodec", subprocess, logging],
+            path: "Tests/TestSupport",
+            swiftSettings: settings
+        ),
+        tests("SupportTests", ["Support"]),
+        tests("JSONCodecTests", ["JSONCodec", "Support"]),
+        tests("OsloMessagingTests", ["OsloMessaging", "AMQPModel", "JSONCodec", "Support"]),
+        tests("HostBackendTests", ["HostBackend", "Support"]),
+        tests("AMQPTransportTests", ["AMQPTransport", "AMQPModel", "Support", logging]),
+        tests("JournalTests", ["Journal", "HostBackend", "Support", logging]),
+        tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
+        tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
+        tests("SimulatedHostTests", ["SimulatedHost", "HostBackend", "Support", "CSystemShims", logging]),
+        tests(
+            "ComputeRPCTests",
+            [
+                "ComputeRPC", "OsloMessaging", "VMOps", "SimulatedHost", "HostBackend", "Console", "Journal", "JSONCodec",
+                "Support", logging,
+            ]
+        ),
+        tests("ConfigurationTests", ["Configuration", "AMQPModel", "OsloMessaging", "Support"]),
+        tests("ObservabilityTests", ["Observability", "Support", logging, metrics]),
+        tests(
+            "RPCClientTests",
+            ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", logging]
+        ),
+        tests(
+            "RPCWorkerTests",
+            ["RPCWorker", "AMQPTransport", "AMQPModel", "OsloMessaging", "Journal", "JSONCodec", "Support", logging]
+        ),
+        tests("ArchitectureTests", []),
+        tests(
+            "InteropTests",
+            ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", logging]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

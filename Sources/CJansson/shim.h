@@ -1,0 +1,6 @@
+#ifndef VMOPS_CJANSSON_SHIM_H
+#define VMOPS_CJANSSON_SHIM_H
+
+#include <jansson.h>
+
+#endif

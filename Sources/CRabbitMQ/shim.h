@@ -1,0 +1,25 @@
+#ifndef VMOPS_CRABBITMQ_SHIM_H
+#define VMOPS_CRABBITMQ_SHIM_H
+
+#include <sys/time.h>
+#include <amqp.h>
+#include <amqp_framing.h>
+#include <amqp_tcp_socket.h>
+#include <amqp_ssl_socket.h>
+
+/* amqp_login_with_properties is variadic, which Swift cannot call. */
+static inline amqp_rpc_reply_t crmq_login_plain(amqp_connection_state_t state, const char *vhost, int channel_max,
+                                                int frame_max, int heartbeat, const amqp_table_t *properties,
+                                                const char *user, const char *password) {
+  return amqp_login_with_properties(state, vhost, channel_max, frame_max, heartbeat, properties,
+                                    AMQP_SASL_METHOD_PLAIN, user, password);
+}
+
+static inline amqp_rpc_reply_t crmq_login_external(amqp_connection_state_t state, const char *vhost, int channel_max,
+                                                   int frame_max, int heartbeat, const amqp_table_t *properties,
+                                                   const char *identity) {
+  return amqp_login_with_properties(state, vhost, channel_max, frame_max, heartbeat, properties,
+                                    AMQP_SASL_METHOD_EXTERNAL, identity);
+}
+
+#endif

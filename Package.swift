@@ -61,7 +61,10 @@ let package = Package(
 
         // The broker side.
         library("AMQPTransport", ["Support", "AMQPModel", "CRabbitMQ", "CSystemShims", logging, metrics, deque]),
-        library("RPCClient", ["Support", "AMQPModel", "JSONCodec", "OsloMessaging", "AMQPTransport", logging, metrics]),
+        library(
+            "RPCClient",
+            ["Support", "AMQPModel", "JSONCodec", "OsloMessaging", "AMQPTransport", logging, metrics]
+        ),
         library(
             "RPCWorker",
             [
@@ -102,7 +105,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "vmops-bench",
-            dependencies: ["Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", argumentParser, subprocess],
+            dependencies: [
+                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", argumentParser, subprocess,
+            ],
             swiftSettings: settings
         ),
 
@@ -125,7 +130,8 @@ let package = Package(
         tests(
             "ComputeRPCTests",
             [
-                "ComputeRPC", "OsloMessaging", "VMOps", "SimulatedHost", "HostBackend", "Console", "Journal", "JSONCodec",
+                "ComputeRPC", "OsloMessaging", "VMOps", "SimulatedHost", "HostBackend", "Console", "Journal",
+                "JSONCodec",
                 "Support", logging,
             ]
         ),

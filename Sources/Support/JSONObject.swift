@@ -1,0 +1,96 @@
+/// The members of a JSON object in the order they were written; a repeated key keeps its place and its last value.
+///
+/// Small objects are searched linearly, which is faster than hashing for the sizes RPC messages have; an index is
+/// built once an object outgrows ``linearLimit``.
+package struct JSONObject: Sendable {
+    package typealias Element = (key: String, value: JSONValue)
+
+    private static let linearLimit = 16
+
+    private var members: [Element] = []
+    private var index: [String: Int] = [:]
+
+    package init() {}
+
+    package init(_ elements: some Sequence<(String, JSONValue)>) {
+        for (key, value) in elements { self[key] = value }
+    }
+
+    package init(minimumCapacity: Int) {
+        members.reserveCapacity(minimumCapacity)
+    }
+
+    package var count: Int { members.count }
+    package var isEmpty: Bool { members.isEmpty }
+    package var keys: some Sequence<String> { members.lazy.map(\.key) }
+
+    /// The member's value; assigning `nil` removes the member.
+    package subscript(key: String) -> JSONValue? {
+        get { position(of: key).map { members[$0].value } }
+        set {
+            switch (position(of: key), newValue) {
+            case (let position?, let value?):
+                members[position].value = value
+            case (let position?, nil):
+                members.remove(at: position)
+                rebuildIndex()
+            case (nil, let value?):
+                append(key, value)
+            case (nil, nil):
+                break
+            }
+        }
+    }
+
+    /// Adds a member whose key is known to be absent, without looking.
+    package mutating func append(_ key: String, _ value: JSONValue) {
+        members.append((key, value))
+        if members.count == Self.linearLimit + 1 {
+            rebuildIndex()
+        } else if members.count > Self.linearLimit {
+            index[key] = members.count - 1
+        }
+    }
+
+    private func position(of key: String) -> Int? {
+        if members.count > Self.linearLimit { return index[key] }
+        return members.firstIndex { $0.key == key }
+    }
+
+    private mutating func rebuildIndex() {
+        index.removeAll(keepingCapacity: true)
+        guard members.count > Self.linearLimit else { return }
+        for (position, member) in members.enumerated() { index[member.key] = position }
+    }
+}
+
+extension JSONObject: RandomAccessCollection {
+    package var startIndex: Int { 0 }
+    package var endIndex: Int { members.count }
+    package subscript(position: Int) -> Element { members[position] }
+}
+
+extension JSONObject: Hashable {
+    /// Order does not count, as in JSON.
+    package static func == (left: JSONObject, right: JSONObject) -> Bool {
+        left.count == right.count && left.members.allSatisfy { right[$0.key] == $0.value }
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(count)
+        var sum = 0
+        for member in members {
+            var each = Hasher()
+            each.combine(member.key)
+            each.combine(member.value)
+            sum = sum &+ each.finalize()
+        }
+        hasher.combine(sum)
+    }
+}
+
+extension JSONObject: ExpressibleByDictionaryLiteral {
+    package init(dictionaryLiteral elements: (String, JSONValue)...) {
+        self.init(elements)
+    }
+}

@@ -78,9 +78,10 @@ let package = Package(
         library("Console", ["Support", "HostBackend", "CSystemShims", logging, metrics, system]),
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
+        library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
         library(
             "SimulatedHost",
-            ["Support", "HostBackend", "JSONCodec", "CSystemShims", logging, subprocess, system]
+            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
         ),
 
         // The service.
@@ -126,6 +127,7 @@ let package = Package(
         tests("JournalTests", ["Journal", "HostBackend", "Support", logging]),
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
         tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
+        tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
         tests("SimulatedHostTests", ["SimulatedHost", "HostBackend", "Support", "CSystemShims", logging]),
         tests(
             "ComputeRPCTests",

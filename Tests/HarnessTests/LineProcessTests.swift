@@ -1,3 +1,4 @@
+import Foundation
 import Support
 import Synchronization
 import TestSupport
@@ -52,5 +53,9 @@ import Testing
             ["-c", "import importlib.metadata as m; print(m.version('oslo.messaging'))"]
         )
         #expect(found == version.rawValue)
+    }
+
+    @Test func programsAreFoundBesideTheTests() {
+        #expect(FileManager.default.isExecutableFile(atPath: Checkout.program("vmopsctl")))
     }
 }

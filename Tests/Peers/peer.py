@@ -53,14 +53,14 @@ def arguments(description, **defaults):
 
 
 def configuration(parsed):
-    """The options as from a configuration file, the way every service sets them."""
-    conf = cfg.ConfigOpts()
+    """The process's options, read from a file as every service does. The library looks for some of its options on
+    this object only, so a peer has one transport configuration."""
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
         file.write("[DEFAULT]\ncontrol_exchange = %s\n[oslo_messaging_rabbit]\n" % parsed.exchange)
         file.writelines("%s = %s\n" % tuple(setting.split("=", 1)) for setting in parsed.option)
         file.flush()
-        conf(["--config-file", file.name], project="vmops-peer")
-    return conf
+        cfg.CONF(["--config-file", file.name], project="vmops-peer")
+    return cfg.CONF
 
 
 def transport(parsed, allowed_remote_exmods=(), notifications=False):

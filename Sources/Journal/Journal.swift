@@ -48,22 +48,22 @@ package final class Journal: Sendable {
 
     /// Closes the file when everything queued is committed. Later operations fail with ``JournalError/Code/closed``.
     package func close() async {
-        _ = try? await perform(.barrier, closing: true)
+        // Fails only when the journal is closed already, or cannot be written: then it is closed all the same.
+        _ = try? await perform(.close)
     }
 
     /// Queues one operation; `completion` gets its result after the commit.
     func submit(
         _ kind: JournalOperation.Kind,
-        closing: Bool = false,
         completion: @escaping @Sendable (Result<JournalOperation.Value, any Error>) -> Void
     ) {
         let operation = JournalOperation(kind: kind, completion: completion)
         let (refusal, turn) = state.withLock { state -> (JournalError?, State.Turn?) in
             if state.closed { return (JournalError(.closed, "journal \(path) is closed"), nil) }
-            if state.pending.count >= store.settings.pendingLimit {
+            if state.pending.count >= store.settings.pendingLimit, !operation.isClose {
                 return (JournalError(.busy, "journal \(path) has too many operations waiting"), nil)
             }
-            if closing { state.closed = true }
+            if operation.isClose { state.closed = true }
             state.pending.append(operation)
             switch (state.turn, operation.isLazy) {
             case (.idle, true):
@@ -80,9 +80,9 @@ package final class Journal: Sendable {
         if let turn { enterLine(turn) }
     }
 
-    func perform(_ kind: JournalOperation.Kind, closing: Bool = false) async throws -> JournalOperation.Value {
+    func perform(_ kind: JournalOperation.Kind) async throws -> JournalOperation.Value {
         try await withCheckedThrowingContinuation { continuation in
-            submit(kind, closing: closing) { continuation.resume(with: $0) }
+            submit(kind) { continuation.resume(with: $0) }
         }
     }
 
@@ -118,7 +118,6 @@ package final class Journal: Sendable {
             } else {
                 state.turn = state.pending.allSatisfy(\.isLazy) ? .lazy : .ready
             }
-            if state.closed && state.pending.isEmpty { store.close() }
             return state.turn
         }
         if turn != .idle { enterLine(turn) }

@@ -11,8 +11,8 @@ struct JournalOperation: Sendable {
         case unfinished(after: Int64, limit: Int)
         case owed(after: Int64, limit: Int)
         case records
-        /// Nothing to do but to be committed after everything before it.
-        case barrier
+        /// Closes the file after everything before it; always the last operation.
+        case close
     }
 
     enum Value: Sendable {
@@ -30,6 +30,10 @@ struct JournalOperation: Sendable {
     /// Whether it may wait for company instead of causing a commit of its own.
     var isLazy: Bool {
         if case .delivered = kind { true } else { false }
+    }
+
+    var isClose: Bool {
+        if case .close = kind { true } else { false }
     }
 
     /// Whether it needs no transaction.

@@ -26,7 +26,7 @@ enum JournalStatements {
         case .unfinished(let after, let limit): return .unfinished(try unfinished(after: after, limit: limit, in: db))
         case .owed(let after, let limit): return .owed(try owed(after: after, limit: limit, in: db))
         case .records: return .records(try String.fetchAll(db, sql: "SELECT record FROM instance ORDER BY uuid"))
-        case .barrier: break
+        case .close: break
         }
         return .done
     }

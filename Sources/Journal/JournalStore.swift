@@ -35,14 +35,16 @@ final class JournalStore: Sendable {
 
     /// Closes the file; the next transaction opens it again.
     func close() {
-        state.withLock { state in
-            do {
-                try state.queue?.close()
-            } catch {
-                logger.warning("journal did not close cleanly", metadata: ["path": "\(path)", "error": "\(error)"])
-            }
-            state.queue = nil
+        state.withLock { close(&$0) }
+    }
+
+    private func close(_ state: inout State) {
+        do {
+            try state.queue?.close()
+        } catch {
+            logger.warning("journal did not close cleanly", metadata: ["path": "\(path)", "error": "\(error)"])
         }
+        state.queue = nil
     }
 
     /// Runs the operations in one transaction and completes each.
@@ -54,6 +56,7 @@ final class JournalStore: Sendable {
             let results = write(batch, &state)
             note(results, &state)
             age(&state)
+            if batch.last?.isClose == true { close(&state) }
             return (results, state.queue != nil)
         }
         metrics.commits.increment()

@@ -16,7 +16,7 @@ package final class FileWork: Sendable {
 
         package var isCancelled: Bool { flag.load(ordering: .relaxed) }
 
-        fileprivate func cancel() { flag.store(true, ordering: .relaxed) }
+        package func cancel() { flag.store(true, ordering: .relaxed) }
 
         /// Throws `cancelled` once the caller has given up.
         package func check() throws(BackendError) {

@@ -75,6 +75,10 @@ extension Guest {
 
     /// Takes what was typed: echoes it, and runs each line that is complete. A line longer than 1,024 bytes is cut.
     mutating func type(_ bytes: [UInt8], at now: UInt64) {
+        if power == .paused {
+            typedAhead.append(contentsOf: bytes.prefix(Self.inputLimit - typedAhead.count))
+            return
+        }
         var echo: [UInt8] = []
         for byte in bytes {
             guard power == .running else { return }

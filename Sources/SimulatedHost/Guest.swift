@@ -35,6 +35,8 @@ struct Guest: Sendable {
     /// Shutdown requests that were answered "not ready" since the machine was defined.
     private(set) var refusals = 0
     var inputLine: [UInt8] = []
+    /// Typed while the guest was paused, at most ``inputLimit`` bytes.
+    var typedAhead: [UInt8] = []
 
     init(name: String, behaviour: GuestBehaviour, bufferLimit: Int) {
         self.name = name
@@ -71,6 +73,9 @@ struct Guest: Sendable {
             power = .running
             runningSince = now
             happened.append(.resumed)
+            let typed = typedAhead
+            typedAhead = []
+            type(typed, at: now)
         }
     }
 
@@ -113,16 +118,29 @@ struct Guest: Sendable {
         return .accepted
     }
 
-    /// Removes the guest from this host, as it is, for another one to go on with.
-    mutating func leave(at now: UInt64) -> Guest {
+    /// Stands still for a moment without anybody noticing, as the guest does at the switch-over of a live migration.
+    ///
+    /// - Returns: the guest as it goes on elsewhere, with everything it has still to print; ``release(at:)`` lets it
+    ///   go on here instead.
+    mutating func hold(at now: UInt64) -> Guest {
         var traveller = self
         traveller.stand(at: now, power)
         traveller.happened = []
         traveller.output = ConsoleOutput(limit: output.limit)
         traveller.output.take(generators: output.generators, isAtLineStart: output.isAtLineStart)
+        stand(at: now, .paused)
+        return traveller
+    }
+
+    mutating func release(at now: UInt64, _ power: Power) {
+        self.power = power
+        if power == .running { runningSince = now }
+    }
+
+    /// The guest has gone elsewhere; what it printed here is still delivered here.
+    mutating func leave(at now: UInt64) {
         stop(at: now, .off)
         happened.append(.migratedOut)
-        return traveller
     }
 
     /// Goes on at this host.
@@ -244,6 +262,7 @@ struct Guest: Sendable {
         shutdownAt = nil
         isReady = false
         inputLine = []
+        typedAhead = []
     }
 
     // MARK: Restoring

@@ -87,6 +87,18 @@ package struct JSONWriter: Sendable {
         try write(value, room: JSONLimits.writingDepth)
     }
 
+    /// The next value, or `text` in its place when the value has no JSON form.
+    package mutating func write(_ value: JSONValue, otherwise text: String) {
+        let (length, comma) = (bytes.count, needsComma)
+        do {
+            try write(value)
+        } catch {
+            bytes.removeLast(bytes.count - length)
+            needsComma = comma
+            write(text)
+        }
+    }
+
     /// The next value: a string that holds the document `body` writes.
     package mutating func string<Failure: Error>(
         holding body: (inout JSONWriter) throws(Failure) -> Void
@@ -106,12 +118,19 @@ package struct JSONWriter: Sendable {
         text.withUTF8Buffer { bytes.append(contentsOf: $0) }
     }
 
-    /// The same for bytes made at run time; they must need no escape.
-    package mutating func append(plain text: some Collection<UInt8>) {
-        bytes.append(contentsOf: text)
+    /// Sixteen hexadecimal digits.
+    package mutating func append(hex value: UInt64) {
+        var shift: UInt64 = 64
+        while shift > 0 {
+            shift -= 4
+            append(hexDigit: value >> shift)
+        }
     }
 
-    /// Says that text given to ``append(_:)`` opened an inner document `levels` strings deep.
+    /// Says that text given to ``append(_:)`` ended where a value is due.
+    package mutating func next() { needsComma = false }
+
+    /// Says that text given to ``append(_:)`` opened an inner document `levels` strings deep, where a value is due.
     package mutating func descend(_ levels: Int) {
         level += levels
         needsComma = false
@@ -274,10 +293,15 @@ package struct JSONWriter: Sendable {
     private mutating func unicode(_ unit: UInt32) {
         backslash()
         bytes.append(UInt8(ascii: "u"))
-        for shift in [12, 8, 4, 0] as [UInt32] {
-            let digit = UInt8(truncatingIfNeeded: unit >> shift & 0xF)
-            bytes.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
-        }
+        append(hexDigit: UInt64(unit >> 12))
+        append(hexDigit: UInt64(unit >> 8))
+        append(hexDigit: UInt64(unit >> 4))
+        append(hexDigit: UInt64(unit))
+    }
+
+    private mutating func append(hexDigit value: UInt64) {
+        let digit = UInt8(truncatingIfNeeded: value & 0xF)
+        bytes.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
     }
 
     /// A backslash as it stands under the strings that are open.

@@ -50,13 +50,14 @@ let package = Package(
         .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSystemShims"),
 
         // Values and formats: no I/O.
         library("Support", ["CSystemShims", deque]),
         library("AMQPModel", ["Support"]),
         library("JSONCodec", ["Support", "CJansson"]),
-        library("OsloMessaging", ["Support", "AMQPModel", "JSONCodec"]),
+        library("OsloMessaging", ["Support", "AMQPModel", "JSONCodec", "CZlib"]),
         library("HostBackend", ["Support"]),
 
         // The broker side.

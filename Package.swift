@@ -147,7 +147,10 @@ let package = Package(
         ),
         tests(
             "RPCWorkerTests",
-            ["RPCWorker", "AMQPTransport", "AMQPModel", "OsloMessaging", "Journal", "JSONCodec", "Support", logging]
+            [
+                "RPCWorker", "AMQPTransport", "AMQPModel", "OsloMessaging", "Journal", "JSONCodec", "Support", logging,
+                lifecycle,
+            ]
         ),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),

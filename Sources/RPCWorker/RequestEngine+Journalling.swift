@@ -4,8 +4,8 @@ import Journal
 import Logging
 import Metrics
 import OsloMessaging
-import Synchronization
 import Support
+import Synchronization
 
 /// From the delivery of a mutating request to its place among the running or waiting.
 extension RequestEngine {

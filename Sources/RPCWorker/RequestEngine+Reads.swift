@@ -1,8 +1,8 @@
 import AMQPTransport
 import Metrics
 import OsloMessaging
-import Synchronization
 import Support
+import Synchronization
 
 extension RequestEngine {
     /// Takes a read that may wait, in a task of its own or in line. The delivery is settled here or when it starts.

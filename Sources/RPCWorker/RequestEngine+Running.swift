@@ -3,8 +3,8 @@ import Journal
 import Logging
 import Metrics
 import OsloMessaging
-import Synchronization
 import Support
+import Synchronization
 
 /// The life of a mutating request that has its place among the running.
 extension RequestEngine {

@@ -70,12 +70,12 @@ let package = Package(
             "RPCWorker",
             [
                 "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "AMQPTransport", "Journal", logging, metrics,
-                lifecycle,
+                lifecycle, deque,
             ]
         ),
 
         // The machine side.
-        library("Journal", ["Support", "HostBackend", "JSONCodec", grdb, logging, metrics]),
+        library("Journal", ["Support", "HostBackend", "JSONCodec", grdb, logging, metrics, deque]),
         library("Console", ["Support", "HostBackend", "CSystemShims", logging, metrics, system]),
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
@@ -147,7 +147,10 @@ let package = Package(
         ),
         tests(
             "RPCWorkerTests",
-            ["RPCWorker", "AMQPTransport", "AMQPModel", "OsloMessaging", "Journal", "JSONCodec", "Support", logging]
+            [
+                "RPCWorker", "AMQPTransport", "AMQPModel", "OsloMessaging", "Journal", "JSONCodec", "Support", logging,
+                lifecycle,
+            ]
         ),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),

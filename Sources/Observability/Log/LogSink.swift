@@ -4,7 +4,8 @@ import Synchronization
 /// Takes finished lines and writes them in order to standard error or a file.
 ///
 /// Callers only append to memory; one serial queue does the writing, whole lines at a time, so that neither a slow
-/// disk nor a full pipe holds an operation up. At most ``capacity`` bytes wait; lines beyond are dropped, counted, and
+/// disk nor a full pipe holds an operation up. At most ``capacity`` bytes wait
+/// beside those being written; lines beyond are dropped, counted, and
 /// their number is written as a line once there is room. Lines that still wait are lost when the process is killed.
 package final class LogSink: Sendable {
     package enum Destination: Sendable, Hashable {
@@ -26,6 +27,24 @@ package final class LogSink: Sendable {
         var dropped = 0
         var droppedEver = 0
         var isScheduled = false
+
+        mutating func add(_ line: [UInt8]) {
+            waitingBytes += line.count
+            guard case .bytes(var bytes)? = items.last else {
+                items.append(.bytes(line))
+                return
+            }
+            // Out of the array before it grows, or each line would copy all that wait.
+            items.removeLast()
+            bytes.append(contentsOf: line)
+            items.append(.bytes(bytes))
+        }
+
+        /// Whether the queue has to be told.
+        mutating func schedule() -> Bool {
+            defer { isScheduled = true }
+            return !isScheduled
+        }
     }
 
     package static let capacity = 4 << 20
@@ -110,24 +129,5 @@ package final class LogSink: Sendable {
         Timestamp.now().append(to: &line)
         line.append(contentsOf: " warning log lines dropped count=\(dropped)\n".utf8)
         return line
-    }
-}
-
-extension LogSink.State {
-    fileprivate mutating func add(_ line: [UInt8]) {
-        waitingBytes += line.count
-        guard case .bytes(var bytes)? = items.last else {
-            items.append(.bytes(line))
-            return
-        }
-        // Out of the array before it grows, or each line would copy all that wait.
-        items.removeLast()
-        bytes.append(contentsOf: line)
-        items.append(.bytes(bytes))
-    }
-
-    fileprivate mutating func schedule() -> Bool {
-        defer { isScheduled = true }
-        return !isScheduled
     }
 }

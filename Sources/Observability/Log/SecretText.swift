@@ -22,7 +22,9 @@ enum SecretText {
 
     private static func key(before separator: String.Index, in text: Substring) -> Substring {
         var head = text[..<separator]
-        while let last = head.last, last == " " || last == "\"" || last == "'" || last == "\\" { head = head.dropLast() }
+        while let last = head.last, last == " " || last == "\"" || last == "'" || last == "\\" {
+            head = head.dropLast()
+        }
         var start = head.endIndex
         while start > head.startIndex {
             let previous = head.index(before: start)

@@ -17,8 +17,12 @@ struct SourceReader {
         }
         for file in files { readFile(file) }
         for directory in sources.directories { readDirectory(directory) }
-        for (name, value) in sources.environment.sorted(by: { $0.key < $1.key }) { readVariable(name, value) }
-        for override in sources.overrides { readOverride(override) }
+        readWithoutFiles(environment: sources.environment, overrides: sources.overrides)
+    }
+
+    mutating func readWithoutFiles(environment: [String: String], overrides: [String]) {
+        for (name, value) in environment.sorted(by: { $0.key < $1.key }) { readVariable(name, value) }
+        for override in overrides { readOverride(override) }
     }
 
     private mutating func readDirectory(_ directory: String) {

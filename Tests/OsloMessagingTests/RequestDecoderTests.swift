@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func malformedCastsAreRejected() throws {
-        let rejection = try #require(rejection(try enveloped(#"{"method": "m", "args": [1]}"#)))
+        let rejection = try #require(self.rejection(try enveloped(#"{"method": "m", "args": [1]}"#)))
         #expect(rejection.code == .invalidRequest)
     }
 
@@ -164,7 +164,7 @@ import Testing
     func compressionsThatCannotBeReadAreRejected(_ name: String) throws {
         var properties = OsloProperties.plain
         properties.headers = ["compression": .string(name)]
-        let rejection = try #require(rejection(try enveloped(#"{"method": "m"}"#), properties))
+        let rejection = try #require(self.rejection(try enveloped(#"{"method": "m"}"#), properties))
         #expect(rejection.code == .compression)
         #expect(!rejection.description.contains("\n"))
     }
@@ -186,22 +186,22 @@ import Testing
     }
 
     @Test func largeBodiesAreRejectedUnread() throws {
-        let rejection = try #require(rejection([UInt8](repeating: UInt8(ascii: "["), count: 100 << 20)))
+        let rejection = try #require(self.rejection([UInt8](repeating: UInt8(ascii: "["), count: 100 << 20)))
         #expect(rejection.code == .tooLarge)
         #expect(rejection.size == 100 << 20)
     }
 
     @Test func deepNestingIsRejected() throws {
         let deep = String(repeating: "[", count: 10_000) + String(repeating: "]", count: 10_000)
-        let rejection = try #require(rejection(try enveloped(#"{"method": "m", "args": {"a": "# + deep + "}}")))
+        let rejection = try #require(self.rejection(try enveloped(#"{"method": "m", "args": {"a": "# + deep + "}}")))
         #expect(rejection.code == .malformedJSON)
         #expect(rejection.detail.contains("too deep"))
         #expect(try #require(self.rejection(Array(deep.utf8))).code == .malformedJSON)
     }
 
     @Test func aRejectionSaysWhereButNotWhat() throws {
-        let rejection = try #require(rejection(try enveloped(#"{"method": "m", "args": {"admin_pass": "hunter2}}"#)))
-        #expect(rejection.position == 46)
+        let rejection = try #require(self.rejection(try enveloped(#"{"method": "m", "args": {"admin_pass": "hunter2}}"#)))
+        #expect(rejection.position == 49)
         #expect(rejection.parserCode != nil)
         #expect(rejection.description.contains("\(rejection.size) bytes"))
         #expect(!rejection.description.contains("hunter2"))

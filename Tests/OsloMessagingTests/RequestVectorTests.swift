@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test func allVectorsAreThere() {
-        #expect(Self.requests.count == 33)
+        #expect(Self.requests.count == 34)
     }
 
     @Test(arguments: requests)

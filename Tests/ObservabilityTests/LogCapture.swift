@@ -3,7 +3,7 @@ import Logging
 import Observability
 
 /// A sink into a file of its own and what was written there.
-final class LogCapture {
+final class LogCapture: Sendable {
     let path: String
     let sink: LogSink
     let control = LogLevelControl(.trace)

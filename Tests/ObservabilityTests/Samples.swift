@@ -38,8 +38,7 @@ struct Samples {
                         value.append(character)
                         continue
                     }
-                    let escapes: [Character: Character] = ["n": "
-", "\": "\", "\"": "\""]
+                    let escapes: [Character: Character] = ["n": "\n", "\\": "\\", "\"": "\""]
                     let escaped = rest.popFirst()
                     value.append(try #require(escaped.flatMap { escapes[$0] }))
                 }

@@ -87,13 +87,12 @@ struct SettingsCheck {
             error(DefaultOptions.computeAltTopic.definition, "is the same as compute_topic")
         }
         // The broker refuses these (oslo.messaging wire, sections 2.3 and 2.4).
-        if reader[MessagingOptions.rabbitQuorumQueue] {
-            if reader[MessagingOptions.rabbitHAQueues] {
-                error(MessagingOptions.rabbitHAQueues.definition, "cannot be combined with rabbit_quorum_queue")
-            }
-            if reader[MessagingOptions.amqpAutoDelete] {
-                error(MessagingOptions.amqpAutoDelete.definition, "cannot be combined with rabbit_quorum_queue")
-            }
+        let isQuorum = reader[MessagingOptions.rabbitQuorumQueue]
+        if reader[MessagingOptions.rabbitHAQueues], isQuorum || reader[MessagingOptions.rabbitTransientQuorumQueue] {
+            error(MessagingOptions.rabbitHAQueues.definition, "cannot be combined with quorum queues")
+        }
+        if reader[MessagingOptions.amqpAutoDelete], isQuorum {
+            error(MessagingOptions.amqpAutoDelete.definition, "cannot be combined with rabbit_quorum_queue")
         }
         if reader[MessagingOptions.rabbitStreamFanout] {
             if !reader[MessagingOptions.rabbitTransientQuorumQueue] {

@@ -122,6 +122,18 @@ struct SourceReader {
         problems.append(Problem(.warning, at: origin, option: "\(definition.group).\(name)", message))
     }
 
+    mutating func add(_ problem: Problem) { problems.append(problem) }
+
+    /// An option behind the `?` of the transport URL.
+    mutating func write(urlOption name: OptionName, _ text: String, _ origin: Origin) {
+        if registry[name] == nil {
+            unknown(name.name, in: name.group, origin, severity: .error)
+        } else {
+            // A dollar sign in a URL refers to nothing.
+            write(name, Substitution.escape(text), origin)
+        }
+    }
+
     /// `OS_<GROUP>__<OPTION>`; variables of groups that are not ours belong to somebody else.
     private mutating func readVariable(_ name: String, _ value: String) {
         guard name.hasPrefix("OS_"), let separator = name.dropFirst(3).firstRange(of: "__") else { return }

@@ -139,7 +139,7 @@ package enum MessagingOptions {
         "kombu_reconnect_delay",
         default: 1.0,
         in: 0...4.5,
-        "Seconds before a lost connection is opened again, at most; the first attempt comes at once."
+        "Longest pause in seconds between attempts to open a lost connection again; the first come at once."
     )
     static let kombuReconnectSplay = OptionKey<Double>.number(
         group,
@@ -165,13 +165,15 @@ package enum MessagingOptions {
         "rabbit_retry_interval",
         default: 1,
         in: 1...86400,
-        "Seconds before the second round of connection attempts."
+        traits: .noEffect,
+        "Seconds before the second round of connection attempts; kombu_reconnect_delay bounds the pauses here."
     )
     static let rabbitRetryBackoff = OptionKey<Int>.integer(
         group,
         "rabbit_retry_backoff",
         default: 2,
         in: 0...86400,
+        traits: .noEffect,
         "Seconds by which the pause between rounds grows."
     )
     static let rabbitIntervalMax = OptionKey<Int>.integer(
@@ -179,6 +181,7 @@ package enum MessagingOptions {
         "rabbit_interval_max",
         default: 30,
         in: 1...86400,
+        traits: .noEffect,
         "Longest pause between rounds, in seconds."
     )
     static let rabbitLoginMethod = OptionKey<LoginMethod>.choice(

@@ -1,3 +1,5 @@
+import OsloMessaging
+
 /// Turns texts into values, with complaints an operator can act on.
 enum ValueParser {
     /// A century: longer times are mistakes, and this keeps `Duration` arithmetic far from overflow.
@@ -35,14 +37,12 @@ enum ValueParser {
         return text
     }
 
-    /// Only the form that can be told without parsing credentials; the parts are checked where the URL is taken apart.
+    /// Never quotes the URL, which may hold a password.
     static func transportURL(_ text: String) throws(ValueError) {
-        guard let separator = text.firstIndex(of: ":"), text[separator...].hasPrefix("://") else {
-            throw ValueError("is not a URL of the form rabbit://user:password@host:port/virtual_host")
-        }
-        let scheme = text[..<separator]
-        guard scheme == "rabbit" else {
-            throw ValueError("scheme \(quoted(String(scheme))) is not supported, use rabbit")
+        do throws(TransportURLError) {
+            _ = try TransportURL(text)
+        } catch {
+            throw ValueError(error.message)
         }
     }
 

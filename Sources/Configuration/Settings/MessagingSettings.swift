@@ -38,10 +38,6 @@ package struct MessagingSettings: Sendable, Hashable {
     package var reconnectDelay: Double
     package var reconnectSplay: Double
     package var failoverStrategy: FailoverStrategy
-    /// Seconds: first pause between rounds, growth, longest.
-    package var retryInterval: Int
-    package var retryBackoff: Int
-    package var retryIntervalMax: Int
     package var loginMethod: LoginMethod
     package var tls: TLSSettings
 
@@ -73,9 +69,6 @@ package struct MessagingSettings: Sendable, Hashable {
         reconnectDelay = reader[MessagingOptions.kombuReconnectDelay]
         reconnectSplay = reader[MessagingOptions.kombuReconnectSplay]
         failoverStrategy = reader[MessagingOptions.kombuFailoverStrategy]
-        retryInterval = reader[MessagingOptions.rabbitRetryInterval]
-        retryBackoff = reader[MessagingOptions.rabbitRetryBackoff]
-        retryIntervalMax = reader[MessagingOptions.rabbitIntervalMax]
         loginMethod = reader[MessagingOptions.rabbitLoginMethod]
         tls = TLSSettings(reader)
     }

@@ -17,6 +17,8 @@ extension Settings {
     }
 
     static func load(_ reader: SourceReader) -> LoadResult {
+        var reader = reader
+        reader.readTransportURLs()
         var check = SettingsCheck(table: reader.table)
         check.values()
         check.relations(mentionedHosts: reader.mentionedHosts)

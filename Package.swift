@@ -116,8 +116,9 @@ let package = Package(
         // Tests: one target per library, then the layers above them.
         .target(
             name: "TestSupport",
-            dependencies: ["Support", "JSONCodec", subprocess, logging],
+            dependencies: ["Support", "JSONCodec", subprocess, logging, system],
             path: "Tests/TestSupport",
+            exclude: ["Vectors"],
             swiftSettings: settings
         ),
         tests("SupportTests", ["Support"]),
@@ -149,6 +150,7 @@ let package = Package(
             ["RPCWorker", "AMQPTransport", "AMQPModel", "OsloMessaging", "Journal", "JSONCodec", "Support", logging]
         ),
         tests("ArchitectureTests", []),
+        tests("HarnessTests", ["Support"]),
         tests(
             "InteropTests",
             ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", logging]

@@ -53,7 +53,8 @@ struct ConsoleOutput: Sendable {
     /// Prints after what still waits to be made, without ever pushing anything out.
     mutating func enqueue(_ generator: Generator) {
         switch (generators.last, generator) {
-        case (.lines(let next, let last, let length), .lines(let other, let end, length)) where other == last + 1:
+        case (.lines(let next, let last, let length), .lines(let other, let end, let otherLength))
+        where other == last + 1 && otherLength == length:
             generators[generators.count - 1] = .lines(next: next, last: end, length: length)
         case (.blocks(let count), .blocks(let more)):
             generators[generators.count - 1] = .blocks(count + more)

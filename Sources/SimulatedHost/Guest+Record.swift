@@ -17,7 +17,7 @@ extension Guest {
             "lines": .int(Int64(clamping: ticks)),
             "ready": .bool(isReady),
             "refusals": .int(Int64(refusals)),
-            "typed": .string(Hex.text(inputLine)),
+            "typed": .string(Base64.encode(inputLine)),
         ]
         if let shutdownAt { record["shutdown_at_ns"] = .int(Int64(clamping: shutdownAt)) }
         // A guest that does not run prints nothing more until it is started from this very record.
@@ -26,7 +26,7 @@ extension Guest {
         record["line_start"] = .bool(output.isAtLineStart)
         record["to_print"] = .array(output.generators.map(\.record))
         // Printed bytes may be on their way to a reader while this is written.
-        if withConsole { record["printed"] = .string(Hex.text(output.waiting)) }
+        if withConsole { record["printed"] = .string(Base64.encode(output.waiting)) }
         return record
     }
 
@@ -47,10 +47,10 @@ extension Guest {
             shutdownAt: record["shutdown_at_ns"]?.intValue.map { UInt64(clamping: $0) },
             refusals: Int(clamping: record.count("refusals"))
         )
-        inputLine = Hex.bytes(record["typed"]?.stringValue ?? "")
+        inputLine = record.bytes("typed")
         if record["exact"]?.boolValue == true {
             ticks = record.count("lines")
-            output.append(Hex.bytes(record["printed"]?.stringValue ?? ""))
+            output.append(record.bytes("printed"))
             let rest = record["to_print"]?.arrayValue ?? []
             output.take(
                 generators: rest.compactMap(ConsoleOutput.Generator.init(record:)),
@@ -75,13 +75,16 @@ extension Guest {
 extension JSONObject {
     /// A number that counts something; 0 when absent.
     func count(_ key: String) -> UInt64 { self[key]?.intValue.map { UInt64(clamping: $0) } ?? 0 }
+
+    /// Bytes written as base64; none when absent.
+    fileprivate func bytes(_ key: String) -> [UInt8] { self[key]?.stringValue.flatMap { Base64.decode($0) } ?? [] }
 }
 
 extension ConsoleOutput.Generator {
     var record: JSONValue {
         func number(_ value: UInt64) -> JSONValue { .int(Int64(clamping: value)) }
         return switch self {
-        case .bytes(let bytes): ["bytes": .string(Hex.text(bytes))]
+        case .bytes(let bytes): ["bytes": .string(Base64.encode(bytes))]
         case .bootLog(let next, let last): ["boot_next": number(next), "last": number(last)]
         case .lines(let next, let last, let length):
             ["line_next": number(next), "last": number(last), "length": .int(Int64(length))]
@@ -94,7 +97,7 @@ extension ConsoleOutput.Generator {
         guard let record = value.objectValue else { return nil }
         let length = Int(clamping: record.count("length"))
         if let text = record["bytes"]?.stringValue {
-            self = .bytes(Hex.bytes(text))
+            self = .bytes(Base64.decode(text) ?? [])
         } else if record["boot_next"] != nil {
             self = .bootLog(next: record.count("boot_next"), last: record.count("last"))
         } else if record["line_next"] != nil {
@@ -106,38 +109,5 @@ extension ConsoleOutput.Generator {
         } else {
             return nil
         }
-    }
-}
-
-/// Console bytes in a JSON string.
-enum Hex {
-    static func text(_ bytes: some Collection<UInt8>) -> String {
-        var text: [UInt8] = []
-        text.reserveCapacity(bytes.count * 2)
-        for byte in bytes {
-            for digit in [byte >> 4, byte & 15] { text.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
-
-    /// The bytes up to the first pair that is none.
-    static func bytes(_ text: String) -> [UInt8] {
-        var bytes: [UInt8] = []
-        var high: UInt8?
-        for character in text.utf8 {
-            let digit: UInt8
-            switch character {
-            case 0x30...0x39: digit = character - 0x30
-            case 0x61...0x66: digit = character - 0x57
-            default: return bytes
-            }
-            if let first = high {
-                bytes.append(first << 4 | digit)
-                high = nil
-            } else {
-                high = digit
-            }
-        }
-        return bytes
     }
 }

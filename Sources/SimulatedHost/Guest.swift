@@ -1,4 +1,4 @@
-package import HostBackend
+import HostBackend
 
 /// A simulated guest: a value that time, its host and its console act upon. No I/O and no clock inside; `now` is
 /// always given, in nanoseconds that do not go back.

@@ -1,4 +1,6 @@
+import DiskImages
 package import HostBackend
+import Support
 
 extension SimulatedHost {
     // MARK: Disks

@@ -1,5 +1,6 @@
 import HostBackend
 import Support
+import Synchronization
 
 extension SimulatedHost {
     /// Does a primitive's work, with the delay and the faults that are planned for it.

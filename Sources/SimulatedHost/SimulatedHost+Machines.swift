@@ -1,5 +1,7 @@
+import DiskImages
 package import HostBackend
 package import Support
+import Synchronization
 
 extension SimulatedHost {
     /// Processors that guests may have for each one of the host's.
@@ -229,7 +231,7 @@ extension SimulatedHost {
         return try settings.guest.applying(spec.metadata)
     }
 
-    private static func used(_ state: State) -> (vcpus: Int, memoryMB: Int, diskGB: Int) {
+    private static func used(_ state: borrowing State) -> (vcpus: Int, memoryMB: Int, diskGB: Int) {
         state.machines.values.reduce(into: (0, 0, 0)) { sum, machine in
             let (spec, diskGB, phase) = machine.read { state, _ in (state.spec, state.diskGB, state.phase) }
             if phase == .departed { return }
@@ -239,7 +241,7 @@ extension SimulatedHost {
         }
     }
 
-    func checkRoom(_ state: State, _ spec: MachineSpec, _ diskGB: Int) throws(BackendError) {
+    func checkRoom(_ state: borrowing State, _ spec: MachineSpec, _ diskGB: Int) throws(BackendError) {
         let used = Self.used(state)
         func check(_ what: String, _ needed: Int, _ used: Int, _ all: Int) throws(BackendError) {
             guard needed > all - used else { return }

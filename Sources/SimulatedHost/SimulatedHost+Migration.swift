@@ -1,6 +1,7 @@
 import DiskImages
 package import HostBackend
 import Support
+import Synchronization
 
 extension SimulatedHost {
     private static let progressSteps: UInt64 = 10

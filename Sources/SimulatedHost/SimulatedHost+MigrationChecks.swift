@@ -1,6 +1,7 @@
 import DiskImages
 package import HostBackend
 import Support
+import Synchronization
 
 extension SimulatedHost {
     package func checkIncoming(_ spec: MachineSpec, _ options: MigrationOptions) async throws -> MigrationTicket {

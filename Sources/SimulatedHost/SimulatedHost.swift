@@ -1,7 +1,7 @@
-package import DiskImages
+import DiskImages
 package import HostBackend
 package import Logging
-package import Support
+import Support
 import Synchronization
 
 /// A hypervisor host whose machines are simulated, and whose files, consoles, events, failures and restarts are real.
@@ -14,7 +14,7 @@ import Synchronization
 /// One mutex holds the inventory, each machine has its own; both are held for moments only. Files are written on the
 /// threads of a ``FileWork``.
 package final class SimulatedHost: HostBackend {
-    struct State {
+    struct State: ~Copyable {
         var isConnected = false
         var machines: [InstanceUUID: SimulatedMachine] = [:]
         /// Faults and delays that machines bring along.

@@ -1,3 +1,4 @@
+import DiskImages
 import HostBackend
 import JSONCodec
 import Support

@@ -1,5 +1,5 @@
-package import HostBackend
 import Glibc
+package import HostBackend
 import Support
 import Synchronization
 

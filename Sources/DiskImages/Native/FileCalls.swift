@@ -1,5 +1,6 @@
 package import Glibc
 package import HostBackend
+import Support
 package import SystemPackage
 
 /// Blocking file calls with errors as ``BackendError``; for ``FileWork`` bodies only.
@@ -62,6 +63,8 @@ package enum FileCalls {
             throw error
         } catch let error as Errno {
             throw failure(error, path)
+        } catch let error as FileError {
+            throw failure(Errno(rawValue: error.number), error.path)
         } catch {
             throw BackendError(.internal, path, cause: error)
         }
@@ -164,47 +167,19 @@ package enum FileCalls {
         guard chmod(path, 0o600) == 0 else { throw failure(Errno(rawValue: errno), path) }
     }
 
-    package static func makeDirectory(_ path: String, mode: mode_t = 0o755) throws(BackendError) {
-        guard mkdir(path, mode) != 0 else { return }
-        let error = Errno(rawValue: errno)
-        if error == .fileExists, try status(path)?.isDirectory == true { return }
-        throw failure(error, path)
-    }
-
     /// The directory and whatever above it is missing.
     package static func makeDirectories(_ path: String) throws(BackendError) {
-        if try status(path)?.isDirectory == true { return }
-        let parent = FilePath(path).removingLastComponent().string
-        if !parent.isEmpty, parent != path { try makeDirectories(parent) }
-        try makeDirectory(path)
+        try on(path) { try Support.makeDirectories(path) }
     }
 
-    /// The names in a directory, without `.` and `..`, in byte order.
+    /// The names in a directory, in byte order.
     package static func names(in directory: String) throws(BackendError) -> [String] {
-        guard let stream = opendir(directory) else { throw failure(Errno(rawValue: errno), directory) }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            // The name lies inside the entry, which stays valid until the next call on this stream.
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
+        try on(directory) { try namesInDirectory(directory).sorted() }
     }
 
     /// Removes a directory and everything below it, never following a link.
     package static func removeTree(_ path: String) throws(BackendError) {
-        var information = Glibc.stat()
-        guard lstat(path, &information) == 0 else {
-            let error = Errno(rawValue: errno)
-            if error == .noSuchFileOrDirectory { return }
-            throw failure(error, path)
-        }
-        guard information.st_mode & S_IFMT == S_IFDIR else { return try remove(path) }
-        for name in try names(in: path) { try removeTree(path + "/" + name) }
-        guard rmdir(path) == 0 else { throw failure(Errno(rawValue: errno), path) }
+        try on(path) { try Support.removeTree(path) }
     }
 
     /// Copies a file to a new one; holes stay holes. Cancellation is looked at between blocks.

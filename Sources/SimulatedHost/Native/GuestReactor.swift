@@ -36,8 +36,8 @@ final class GuestReactor: Sendable {
     /// Starts the thread; ``stop()`` ends it and closes the descriptors.
     init(clock: SimulatedClock) throws(BackendError) {
         self.clock = clock
-        epoll = epoll_create1(Int32(EPOLL_CLOEXEC.rawValue))
-        wakeUp = eventfd(0, Int32(EFD_CLOEXEC.rawValue | EFD_NONBLOCK.rawValue))
+        epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        wakeUp = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         guard epoll >= 0, wakeUp >= 0 else {
             throw BackendError(.resourceExhausted, "the simulated guests need two descriptors")
         }

@@ -1,6 +1,6 @@
 import HostBackend
 import Testing
-import VMOps
+@testable import VMOps
 
 @Suite struct RootDiskPlanTests {
     private static let image = ImageInfo(

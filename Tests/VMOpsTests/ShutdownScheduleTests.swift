@@ -1,5 +1,5 @@
 import Testing
-import VMOps
+@testable import VMOps
 
 @Suite struct ShutdownScheduleTests {
     @Test(arguments: [

@@ -1,6 +1,6 @@
 import HostBackend
 import Testing
-import VMOps
+@testable import VMOps
 
 /// Every cell of the table in VM operations, section 5.2.
 @Suite struct TransitionTableTests {

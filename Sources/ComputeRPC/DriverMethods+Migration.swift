@@ -18,7 +18,7 @@ extension DriverMethods {
                 let info = try await operations.liveMigrate(
                     uuid,
                     to: destination,
-                    copyStorage: try arguments.bool("block_migration", default: false),
+                    copyStorage: try arguments["block_migration"].map { try Field("block_migration", $0).bool() },
                     context
                 )
                 return Results.info(info)

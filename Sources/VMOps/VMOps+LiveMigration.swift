@@ -12,11 +12,12 @@ extension VMOps {
     /// at the destination. From then on the instance lives there: what fails afterwards is logged and retried, never
     /// rolled back.
     ///
+    /// - Parameter copyStorage: whether the disks are copied; `nil` = only if the hosts share no storage.
     /// - Returns: the instance as the destination sees it.
     package func liveMigrate(
         _ uuid: InstanceUUID,
         to destination: String,
-        copyStorage: Bool,
+        copyStorage: Bool?,
         _ context: OperationContext
     ) async throws -> InstanceInfo {
         let instance = try existing(uuid)
@@ -34,14 +35,7 @@ extension VMOps {
         return try await perform(kind, on: instance, context) {
             try await requireMigratable(uuid)
             let peer = try peers.peer(destination)
-            let migration = IncomingMigration(
-                record: instance.record,
-                spec: machineSpec(instance.record),
-                source: host,
-                copyStorage: copyStorage
-            )
-            let options = MigrationOptions(copyStorage: copyStorage, destination: destination)
-            let ticket = try await check(instance, migration, options, peer)
+            let (migration, ticket) = try await check(instance, to: destination, copyStorage, peer)
             let transfer = UniqueID.make()
             try await move(instance, migration, ticket, transfer, peer)
             return try await complete(instance, transfer, peer)
@@ -74,23 +68,36 @@ extension VMOps {
         }
     }
 
+    /// Asks both hosts, and undecided about the disks, first without copying them.
     private func check(
         _ instance: Instance,
-        _ migration: IncomingMigration,
-        _ options: MigrationOptions,
+        to destination: String,
+        _ copyStorage: Bool?,
         _ peer: any MigrationPeer
-    ) async throws -> MigrationTicket {
-        do {
-            let ticket = try await peer.checkIncoming(migration)
-            return try await backend.checkOutgoing(instance.uuid, ticket)
-        } catch {
-            throw OperationError(
-                error,
-                failure: .migrationPreCheckError,
-                instance: nil,
-                host: options.destination
+    ) async throws -> (IncomingMigration, MigrationTicket) {
+        var failure: (any Error)?
+        for copies in copyStorage.map({ [$0] }) ?? [false, true] {
+            let migration = IncomingMigration(
+                record: instance.record,
+                spec: machineSpec(instance.record),
+                source: host,
+                copyStorage: copies
             )
+            do {
+                let ticket = try await peer.checkIncoming(migration)
+                return (migration, try await backend.checkOutgoing(instance.uuid, ticket))
+            } catch let error as OperationError {
+                throw error
+            } catch {
+                failure = error
+            }
         }
+        throw OperationError(
+            failure ?? CancellationError(),
+            failure: .migrationPreCheckError,
+            instance: nil,
+            host: destination
+        )
     }
 
     /// Everything up to the switch-over.

@@ -53,7 +53,7 @@ package struct ConsoleReader: Sendable {
     /// What a tail is looked for in.
     private static let largestTail: Int64 = 32 << 20
     /// How long a host may hold a read that finds nothing new.
-    private static let wait = 20
+    private static let wait = 4
     /// A host that does not answer, or does not know the instance any more, is given so long before all are asked.
     private static let pauses: [Duration] = [.milliseconds(50), .milliseconds(200), .milliseconds(500), .seconds(1)]
 

@@ -85,6 +85,8 @@ def console_verdicts(results):
     one, many = (consoles.median(measured, "%d/vmops" % count, "idle_rss") for count in (1, 1000))
     each = (many - one) / 999 / 1024 if one and many else None
     lines.append(judge("RSS per idle console", each, 32, False, "KiB", reason))
+    lost = consoles.median(measured, "1000/vmops", "dropped")
+    lines.append(judge("1,000 guests at full speed: bytes lost", lost, 0, False, "B", reason))
     woken = consoles.median(measured, "1000/vmops", "idle_wakeups_per_s")
     lines.append(judge("wake-ups of 1,000 idle consoles", woken, 0, False, "/s", reason))
     return lines

@@ -63,10 +63,11 @@ def console_table(results):
                 "%d, %s" % (count, name), show(median("rate"), "%.0f", 1 / MIB),
                 show(consoles.ratio(measured, cell, ["%d/cat" % count], "rate"), "%.2f"),
                 show(consoles.ratio(measured, cell, ["%d/one_cat" % count], "rate"), "%.2f"),
-                show(median("cpu_ms_per_mib"), "%.3f"), show(median("idle_rss"), "%.1f", 1 / MIB),
+                show(median("cpu_ms_per_mib"), "%.3f"), show(median("dropped"), "%.1f", 1 / MIB), show(median("idle_rss"), "%.1f", 1 / MIB),
                 show(median("idle_anonymous"), "%.1f", 1 / MIB), show(median("idle_wakeups_per_s"), "%.1f"),
             ])  # fmt: skip
-    head = ["consoles", "MiB/s", "× cat", "× one_cat", "CPU ms/MiB", "idle RSS MiB", "anonymous", "wake-ups/s"]
+    head = ["consoles", "MiB/s", "× cat", "× one_cat", "CPU ms/MiB", "lost MiB", "idle RSS MiB", "anonymous",
+            "wake-ups/s"]  # fmt: skip
     return "### Console capture\n\n" + table(head, lines)
 
 

@@ -79,9 +79,10 @@ let package = Package(
         library("Console", ["Support", "HostBackend", "CSystemShims", logging, metrics, system]),
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
+        library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
         library(
             "SimulatedHost",
-            ["Support", "HostBackend", "JSONCodec", "CSystemShims", logging, subprocess, system]
+            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
         ),
 
         // The service.
@@ -115,8 +116,9 @@ let package = Package(
         // Tests: one target per library, then the layers above them.
         .target(
             name: "TestSupport",
-            dependencies: ["Support", "JSONCodec", subprocess, logging],
+            dependencies: ["Support", "JSONCodec", subprocess, logging, system],
             path: "Tests/TestSupport",
+            exclude: ["Vectors"],
             swiftSettings: settings
         ),
         tests("SupportTests", ["Support"]),
@@ -127,6 +129,7 @@ let package = Package(
         tests("JournalTests", ["Journal", "HostBackend", "Support", logging]),
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
         tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
+        tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
         tests("SimulatedHostTests", ["SimulatedHost", "HostBackend", "Support", "CSystemShims", logging]),
         tests(
             "ComputeRPCTests",
@@ -147,6 +150,7 @@ let package = Package(
             ["RPCWorker", "AMQPTransport", "AMQPModel", "OsloMessaging", "Journal", "JSONCodec", "Support", logging]
         ),
         tests("ArchitectureTests", []),
+        tests("HarnessTests", ["Support"]),
         tests(
             "InteropTests",
             ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", logging]

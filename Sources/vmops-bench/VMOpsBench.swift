@@ -8,6 +8,6 @@ struct VMOpsBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "vmops-bench",
         abstract: "Measures parts of vmops. Each command prints lines of JSON.",
-        subcommands: [CodecCommand.self]
+        subcommands: [CodecCommand.self, ConsoleCommand.self]
     )
 }

@@ -58,7 +58,7 @@ def draw_consoles(measured, path):
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for name in ("cat", "one_cat", "vmops"):
         points = sorted((int(cell.partition("/")[0]), rounds) for cell, rounds in measured.items()
-                        if cell.endswith("/" + name))  # fmt: skip
+                        if cell.endswith("/" + name) and cell.partition("/")[0].isdigit())  # fmt: skip
         counts = [count for count, _ in points]
         if not counts:
             continue

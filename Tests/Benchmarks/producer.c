@@ -1,7 +1,8 @@
-/* Many fast guests: writes numbered lines of 64 bytes to every descriptor of a range, as fast as the readers take
-   them, in turn. Starts when a byte arrives on standard input; prints one line of JSON at the end.
+/* Many fast guests: writes numbered lines of 64 bytes to every descriptor of a range, in turn, as fast as the readers
+   take them or all together at a given rate. Starts when a byte arrives on standard input; prints one line of JSON at
+   the end.
 
-   usage: producer FIRST-DESCRIPTOR COUNT BYTES-EACH [BLOCK-BYTES] */
+   usage: producer FIRST-DESCRIPTOR COUNT BYTES-EACH [BLOCK-BYTES [BYTES-PER-SECOND]] */
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,13 +41,14 @@ static char *lines_at(char *block, size_t length, uint32_t console, uint64_t pos
 
 int main(int count, char **arguments) {
   if (count < 4) {
-    fputs("usage: producer FIRST-DESCRIPTOR COUNT BYTES-EACH [BLOCK-BYTES]\n", stderr);
+    fputs("usage: producer FIRST-DESCRIPTOR COUNT BYTES-EACH [BLOCK-BYTES [BYTES-PER-SECOND]]\n", stderr);
     return 2;
   }
   int first = atoi(arguments[1]);
   uint32_t consoles = (uint32_t)atoi(arguments[2]);
   uint64_t bytes = strtoull(arguments[3], NULL, 10);
   size_t block_length = count > 4 ? strtoull(arguments[4], NULL, 10) : 4096;
+  double rate = count > 5 ? atof(arguments[5]) : 0;
   if (block_length < 1 || block_length > largest_block) block_length = largest_block;
 
   static char block[largest_block + 2 * line_length];
@@ -65,7 +67,12 @@ int main(int count, char **arguments) {
   char go;
   if (read(STDIN_FILENO, &go, 1) != 1) return 1;
   double started = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+  uint64_t total = 0;
   for (uint32_t open = consoles; open > 0;) {
+    if (rate > 0 && (double)total > rate * (seconds(CLOCK_MONOTONIC) - started)) {
+      usleep(1000);
+      continue;
+    }
     struct epoll_event ready[events_at_once];
     int found = epoll_wait(events, ready, events_at_once, -1);
     for (int index = 0; index < found; index++) {
@@ -74,7 +81,10 @@ int main(int count, char **arguments) {
       if (length > bytes - positions[console]) length = bytes - positions[console];
       ssize_t written = write(first + (int)console, lines_at(block, length, console, positions[console]), length);
       if (written < 0 && errno != EAGAIN && errno != EINTR) return perror("producer: write"), 1;
-      if (written > 0) positions[console] += (uint64_t)written;
+      if (written > 0) {
+        positions[console] += (uint64_t)written;
+        total += (uint64_t)written;
+      }
       if (positions[console] == bytes) {
         close(first + (int)console);
         open--;

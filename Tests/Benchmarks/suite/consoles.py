@@ -11,6 +11,7 @@ import socket
 import statistics
 import subprocess
 import time
+from dataclasses import dataclass
 
 from .processes import Failure, cpu_seconds, last_line, memory, note, prepare_child, stop, wakeups
 
@@ -18,7 +19,20 @@ SEGMENT = 524288  # [console] segment_bytes; one archive beside it
 LINE = 64  # what the producer writes
 FIRST_READ = 1000  # descriptor numbers, apart from everything else that is open
 FIRST_WRITE = 8000
-COUNTS = (1, 100, 1000)
+BLOCK = 4096  # what a guest writes at a time
+PACED = 20 * 2**20  # bytes per second of all guests together, where they do not print as fast as they can
+
+
+@dataclass(frozen=True)
+class Case:
+    """How many guests print, and how fast all together; 0 = as fast as they are read."""
+
+    name: str
+    count: int
+    rate: int = 0
+
+
+CASES = (Case("1", 1), Case("100", 100), Case("1000", 1000), Case("1000-paced", 1000, PACED))
 
 
 def cats(setting, count, directory):
@@ -58,13 +72,14 @@ def close_range(first, count):
     os.closerange(first, first + count)
 
 
-def measure_one(setting, name, count, total, kind, idle_seconds):
+def measure_one(setting, name, case, total, kind, idle_seconds):
     """One run; bytes per second, CPU seconds per MiB, memory and wake-ups while idle."""
+    count = case.count
     directory = os.path.join(setting.directory, "consoles")
     shutil.rmtree(directory, ignore_errors=True)
     for index in range(count):
         os.makedirs(os.path.join(directory, str(index)))
-    each = max(total // count // LINE, 1) * LINE
+    each = max((total if not case.rate else case.rate * 3) // count // LINE, 1) * LINE
     log = os.path.join(setting.directory, "console-%s.log" % name)
     processes, producer = [], None
     open_channels(count, kind)
@@ -80,7 +95,7 @@ def measure_one(setting, name, count, total, kind, idle_seconds):
                 if ready and process.stdout.readline() != b"ready\n":
                     raise Failure("%s did not get ready: %s" % (name, last_line(log)))
             producer = subprocess.Popen(
-                [setting.program("producer"), str(FIRST_WRITE), str(count), str(each)],
+                [setting.program("producer"), *map(str, (FIRST_WRITE, count, each, BLOCK, case.rate))],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, preexec_fn=prepare_child,
                 pass_fds=range(FIRST_WRITE, FIRST_WRITE + count),
             )  # fmt: skip
@@ -167,21 +182,21 @@ def check_files(directory, count, each, capped):
 
 
 def measure(setting, rounds, total, kind="socket", idle_seconds=1.0):
-    """{count/capturer: [figures of each round]} and {the same: why there is none}."""
+    """{case/capturer: [figures of each round]} and {the same: why there is none}."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     measured, failed = {}, {}
     names = [name for name in CAPTURERS if name != "vmops" or "vmops-bench" in setting.swift]
     for number in range(rounds):
         note("consoles, round %d of %d" % (number + 1, rounds))
-        for count in COUNTS:
+        for case in CASES:
             turn = number % len(names)
             for name in names[turn:] + names[:turn]:
-                cell = "%d/%s" % (count, name)
+                cell = "%s/%s" % (case.name, name)
                 if cell in failed:
                     continue
                 try:
-                    figures = measure_one(setting, name, count, total, kind, idle_seconds)
+                    figures = measure_one(setting, name, case, total, kind, idle_seconds)
                     measured.setdefault(cell, []).append(figures)
                 except Failure as failure:
                     failed[cell] = str(failure)

@@ -53,16 +53,16 @@ def call_table(results, row, in_flight, titles):
 def console_table(results):
     measured = results["consoles"]
     lines = []
-    for count in consoles.COUNTS:
+    for case in consoles.CASES:
         for name in consoles.CAPTURERS:
-            cell = "%d/%s" % (count, name)
+            cell = "%s/%s" % (case.name, name)
             if cell not in measured:
                 continue
             median = lambda figure, cell=cell: consoles.median(measured, cell, figure)  # noqa: E731
             lines.append([
-                "%d, %s" % (count, name), show(median("rate"), "%.0f", 1 / MIB),
-                show(consoles.ratio(measured, cell, ["%d/cat" % count], "rate"), "%.2f"),
-                show(consoles.ratio(measured, cell, ["%d/one_cat" % count], "rate"), "%.2f"),
+                "%s, %s" % (case.name, name), show(median("rate"), "%.0f", 1 / MIB),
+                show(consoles.ratio(measured, cell, ["%s/cat" % case.name], "rate"), "%.2f"),
+                show(consoles.ratio(measured, cell, ["%s/one_cat" % case.name], "rate"), "%.2f"),
                 show(median("cpu_ms_per_mib"), "%.3f"), show(median("dropped"), "%.1f", 1 / MIB), show(median("idle_rss"), "%.1f", 1 / MIB),
                 show(median("idle_anonymous"), "%.1f", 1 / MIB), show(median("idle_wakeups_per_s"), "%.1f"),
             ])  # fmt: skip

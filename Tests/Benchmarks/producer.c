@@ -62,6 +62,9 @@ int main(int count, char **arguments) {
     struct epoll_event event = {.events = EPOLLOUT, .data.u32 = index};
     if (fcntl(descriptor, F_SETFL, O_NONBLOCK) != 0 || epoll_ctl(events, EPOLL_CTL_ADD, descriptor, &event) != 0)
       return perror("producer"), 1;
+    ssize_t written = write(descriptor, lines_at(block, line_length, index, 0), line_length);
+    if (written != line_length) return perror("producer: write"), 1;
+    positions[index] = line_length;
   }
 
   char go;

@@ -19,6 +19,7 @@ SEGMENT = 524288  # [console] segment_bytes; one archive beside it
 LINE = 64  # what the producer writes
 FIRST_READ = 1000  # descriptor numbers, apart from everything else that is open
 FIRST_WRITE = 8000
+SETTLE = 1.0  # seconds from the first lines to silence: they are written within [console] flush_interval_ms
 BLOCK = 4096  # what a guest writes at a time
 PACED = 20 * 2**20  # bytes per second of all guests together, where they do not print as fast as they can
 
@@ -75,8 +76,7 @@ def close_range(first, count):
 def measure_one(setting, name, case, total, kind, idle_seconds):
     """One run; bytes per second, CPU seconds per MiB, memory and wake-ups while idle."""
     count = case.count
-    directory = os.path.join(setting.directory, "consoles")
-    shutil.rmtree(directory, ignore_errors=True)
+    directory = os.path.join(setting.directory, "consoles", "%s-%s-%d" % (case.name, name, time.monotonic_ns()))
     for index in range(count):
         os.makedirs(os.path.join(directory, str(index)))
     each = max((total if not case.rate else case.rate * 3) // count // LINE, 1) * LINE
@@ -125,11 +125,19 @@ def measure_one(setting, name, case, total, kind, idle_seconds):
         for process in processes + ([producer] if producer else []):
             if process.returncode is None:
                 stop(process)
-        shutil.rmtree(directory, ignore_errors=True)
+        empty_files(directory)
+
+
+def empty_files(directory):
+    """Frees the space. The files stay until the end: ext4 is slow to make new ones for minutes after a removal."""
+    for path, _, files in os.walk(directory):
+        for file in files:
+            os.truncate(os.path.join(path, file), 0)
 
 
 def idle_figures(processes, seconds):
-    """Memory and wake-ups before the first byte."""
+    """Memory and wake-ups after the first line of each console, while nothing is printed."""
+    time.sleep(SETTLE)
     before = sum(wakeups(process.pid) for process in processes)
     time.sleep(seconds)
     return {
@@ -187,6 +195,16 @@ def measure(setting, rounds, total, kind="socket", idle_seconds=1.0):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     measured, failed = {}, {}
     names = [name for name in CAPTURERS if name != "vmops" or "vmops-bench" in setting.swift]
+    try:
+        measure_rounds(setting, names, rounds, (total, kind, idle_seconds), measured, failed)
+    finally:
+        shutil.rmtree(os.path.join(setting.directory, "consoles"), ignore_errors=True)
+    for cell in failed:
+        measured.pop(cell, None)
+    return measured, failed
+
+
+def measure_rounds(setting, names, rounds, how, measured, failed):
     for number in range(rounds):
         note("consoles, round %d of %d" % (number + 1, rounds))
         for case in CASES:
@@ -196,14 +214,11 @@ def measure(setting, rounds, total, kind="socket", idle_seconds=1.0):
                 if cell in failed:
                     continue
                 try:
-                    figures = measure_one(setting, name, case, total, kind, idle_seconds)
+                    figures = measure_one(setting, name, case, *how)
                     measured.setdefault(cell, []).append(figures)
                 except Failure as failure:
                     failed[cell] = str(failure)
                     note("consoles %s: %s" % (cell, failure))
-    for cell in failed:
-        measured.pop(cell, None)
-    return measured, failed
 
 
 def median(measured, cell, name):

@@ -32,7 +32,7 @@ def cells(measured, prefix):
 
 def bars(axes, values, title):
     drawn = axes.bar(list(values), list(values.values()), color=[COLOURS[name] for name in values])
-    axes.bar_label(drawn, fmt="%.3g", fontsize=8)
+    axes.bar_label(drawn, [format(value, ",.0f" if value >= 100 else ".3g") for value in values.values()], fontsize=8)
     axes.set_title(title, fontsize=9)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -108,7 +108,7 @@ let package = Package(
         .executableTarget(
             name: "vmops-bench",
             dependencies: [
-                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", argumentParser, subprocess,
+                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging, argumentParser,
             ],
             swiftSettings: settings
         ),

@@ -1,6 +1,6 @@
 package import AMQPModel
 package import OsloMessaging
-package import Support
+import Support
 
 extension Settings {
     /// How to connect to the broker for requests. The hosts of a cluster are shuffled by each call, as oslo.messaging

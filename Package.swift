@@ -50,13 +50,14 @@ let package = Package(
         .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSystemShims"),
 
         // Values and formats: no I/O.
         library("Support", ["CSystemShims", deque]),
         library("AMQPModel", ["Support"]),
         library("JSONCodec", ["Support", "CJansson"]),
-        library("OsloMessaging", ["Support", "AMQPModel", "JSONCodec"]),
+        library("OsloMessaging", ["Support", "AMQPModel", "JSONCodec", "CZlib"]),
         library("HostBackend", ["Support"]),
 
         // The broker side.
@@ -69,12 +70,12 @@ let package = Package(
             "RPCWorker",
             [
                 "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "AMQPTransport", "Journal", logging, metrics,
-                lifecycle,
+                lifecycle, deque,
             ]
         ),
 
         // The machine side.
-        library("Journal", ["Support", "HostBackend", "JSONCodec", grdb, logging, metrics]),
+        library("Journal", ["Support", "HostBackend", "JSONCodec", grdb, logging, metrics, deque]),
         library("Console", ["Support", "HostBackend", "CSystemShims", logging, metrics, system]),
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
@@ -107,7 +108,7 @@ let package = Package(
         .executableTarget(
             name: "vmops-bench",
             dependencies: [
-                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", argumentParser, subprocess,
+                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging, argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -115,8 +116,16 @@ let package = Package(
         // Tests: one target per library, then the layers above them.
         .target(
             name: "TestSupport",
-            dependencies: ["Support", "JSONCodec", subprocess, logging],
+            dependencies: ["Support", "JSONCodec", subprocess, logging, system],
             path: "Tests/TestSupport",
+            exclude: ["Vectors"],
+            swiftSettings: settings
+        ),
+        // Checks that every host backend must pass, for the tests of each.
+        .target(
+            name: "HostConformance",
+            dependencies: ["HostBackend", "Support", "TestSupport"],
+            path: "Tests/HostConformance",
             swiftSettings: settings
         ),
         tests("SupportTests", ["Support"]),
@@ -128,7 +137,10 @@ let package = Package(
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
         tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
         tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
-        tests("SimulatedHostTests", ["SimulatedHost", "HostBackend", "Support", "CSystemShims", logging]),
+        tests(
+            "SimulatedHostTests",
+            ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
+        ),
         tests(
             "ComputeRPCTests",
             [
@@ -145,9 +157,13 @@ let package = Package(
         ),
         tests(
             "RPCWorkerTests",
-            ["RPCWorker", "AMQPTransport", "AMQPModel", "OsloMessaging", "Journal", "JSONCodec", "Support", logging]
+            [
+                "RPCWorker", "AMQPTransport", "AMQPModel", "OsloMessaging", "Journal", "JSONCodec", "Support", logging,
+                lifecycle,
+            ]
         ),
         tests("ArchitectureTests", []),
+        tests("HarnessTests", ["Support"]),
         tests(
             "InteropTests",
             ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", logging]

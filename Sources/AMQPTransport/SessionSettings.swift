@@ -1,0 +1,44 @@
+package import AMQPModel
+
+/// How a ``BrokerSession`` behaves, beside where it connects to.
+package struct SessionSettings: Sendable {
+    /// Declared and consumed on every new connection, in this order. More can be added at run time.
+    package var topology: [TopologyStep]
+    /// Deliveries that may be unsettled per consumer; 0 = no limit.
+    package var prefetch: UInt16
+    /// Messages above this size are discarded while they come in, and refused when published.
+    package var maximumMessageBytes: Int
+    /// Above either of these two the session stops taking deliveries until half of it is left.
+    package var outboundMessages: Int
+    package var outboundBytes: Int
+    /// How often a message is sent at most when the broker refuses it (`basic.nack`) or closes the channel over it.
+    package var publishAttempts: Int
+    /// How many published messages may wait for their confirmation before further ones are held back.
+    package var unconfirmedLimit: Int
+    /// Queues to delete when the session is closed in order.
+    package var deleteOnClose: [String]
+    /// Pause between attempts which only a change of configuration can help.
+    package var refusedPause: Duration
+
+    package init(
+        topology: [TopologyStep] = [],
+        prefetch: UInt16 = 200,
+        maximumMessageBytes: Int = 64 << 20,
+        outboundMessages: Int = 20_000,
+        outboundBytes: Int = 256 << 20,
+        publishAttempts: Int = 3,
+        unconfirmedLimit: Int = 10_000,
+        deleteOnClose: [String] = [],
+        refusedPause: Duration = .seconds(10)
+    ) {
+        self.topology = topology
+        self.prefetch = prefetch
+        self.maximumMessageBytes = maximumMessageBytes
+        self.outboundMessages = outboundMessages
+        self.outboundBytes = outboundBytes
+        self.publishAttempts = publishAttempts
+        self.unconfirmedLimit = unconfirmedLimit
+        self.deleteOnClose = deleteOnClose
+        self.refusedPause = refusedPause
+    }
+}

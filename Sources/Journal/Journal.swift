@@ -1,0 +1,141 @@
+import DequeModule
+package import Logging
+import Synchronization
+
+/// What one host must not forget: the requests it accepted, the replies it owes, the ids it has seen, and the records
+/// of its instances, in one SQLite file.
+///
+/// Operations are queued and committed together: everything queued while one transaction is written goes into the
+/// next. A completion is called, and an `async` operation returns, only after the commit has reached the disk.
+/// Completions run on a committer thread and must be short. Calls may come from any thread; operations of one journal
+/// take effect in the order of the calls.
+///
+/// A failing operation fails alone. When the disk is full or broken, operations fail with a transient
+/// ``JournalError``, and later ones succeed once the disk is well again.
+package final class Journal: Sendable {
+    private struct State {
+        enum Turn { case idle, lazy, ready, running }
+
+        var pending: Deque<JournalOperation> = []
+        var turn = Turn.idle
+        var closed = false
+    }
+
+    /// Rows in one transaction; bounds how long the first of a flood waits.
+    private static let batchLimit = 512
+
+    package let path: String
+    private let pool: CommitterPool
+    private let store: JournalStore
+    private let state = Mutex(State())
+
+    /// Opens the file, creating it (mode 0600) when there is none; checks its integrity and brings its schema up to
+    /// date. Blocks; meant for the start of the process.
+    ///
+    /// - Throws: ``JournalError``, whose message says what to do about a damaged, locked or newer file.
+    package init(
+        path: String,
+        settings: JournalSettings = JournalSettings(),
+        logger: Logger,
+        pool: CommitterPool = .shared
+    ) throws {
+        self.path = path
+        self.pool = pool
+        store = JournalStore(path: path, settings: settings, logger: logger, metrics: pool.metrics)
+        try store.openChecked()
+        pool.touched(self, isOpen: true)
+    }
+
+    /// Closes the file when everything queued is committed. Later operations fail with ``JournalError/Code/closed``.
+    package func close() async {
+        // Fails only when the journal is closed already, or cannot be written: then it is closed all the same.
+        _ = try? await perform(.close)
+    }
+
+    /// Queues one operation; `completion` gets its result after the commit.
+    func submit(
+        _ kind: JournalOperation.Kind,
+        completion: @escaping @Sendable (Result<JournalOperation.Value, any Error>) -> Void
+    ) {
+        let operation = JournalOperation(kind: kind, completion: completion)
+        let (refusal, turn) = state.withLock { state -> (JournalError?, State.Turn?) in
+            if state.closed { return (JournalError(.closed, "journal \(path) is closed"), nil) }
+            if state.pending.count >= store.settings.pendingLimit, !operation.isClose {
+                return (JournalError(.busy, "journal \(path) has too many operations waiting"), nil)
+            }
+            if operation.isClose { state.closed = true }
+            state.pending.append(operation)
+            switch (state.turn, operation.isLazy) {
+            case (.idle, true):
+                state.turn = .lazy
+                return (nil, .lazy)
+            case (.idle, false), (.lazy, false):
+                state.turn = .ready
+                return (nil, .ready)
+            default:
+                return (nil, nil)
+            }
+        }
+        if let refusal { return completion(.failure(refusal)) }
+        if let turn { enterLine(turn) }
+    }
+
+    func perform(_ kind: JournalOperation.Kind) async throws -> JournalOperation.Value {
+        try await withCheckedThrowingContinuation { continuation in
+            submit(kind) { continuation.resume(with: $0) }
+        }
+    }
+
+    private func enterLine(_ turn: State.Turn) {
+        do {
+            if turn == .lazy { try pool.lazy(self) } else { try pool.ready(self) }
+        } catch {
+            let abandoned = state.withLock { state in
+                state.turn = .idle
+                defer { state.pending.removeAll() }
+                return state.pending
+            }
+            for operation in abandoned { operation.completion(.failure(error)) }
+        }
+    }
+
+    /// Commits what is queued. Called by a committer thread.
+    func commitPending() {
+        let batch = state.withLock { state -> [JournalOperation] in
+            // A journal can stand in line twice: as one with confirmations only, and as one with work.
+            guard state.turn == .ready || state.turn == .lazy else { return [] }
+            state.turn = .running
+            let batch = Array(state.pending.prefix(Self.batchLimit))
+            state.pending.removeFirst(batch.count)
+            return batch
+        }
+        guard !batch.isEmpty else { return }
+        let isOpen = store.commit(batch)
+        pool.touched(self, isOpen: isOpen)
+        let turn = state.withLock { state -> State.Turn in
+            if state.pending.isEmpty {
+                state.turn = .idle
+            } else {
+                state.turn = state.pending.allSatisfy(\.isLazy) ? .lazy : .ready
+            }
+            return state.turn
+        }
+        if turn != .idle { enterLine(turn) }
+    }
+
+    /// Closes the file until its next use, unless it is in use.
+    func releaseFile() {
+        let idle = state.withLock { state in
+            guard state.turn == .idle else { return false }
+            state.turn = .running
+            return true
+        }
+        guard idle else { return }
+        store.close()
+        let turn = state.withLock { state -> State.Turn in
+            state.turn = state.pending.isEmpty ? .idle : .ready
+            return state.turn
+        }
+        if turn == .ready { enterLine(.ready) }
+    }
+}

@@ -1,0 +1,19 @@
+package import AMQPTransport
+
+/// What a worker looks like at one moment, for health checks and `vmopsctl`.
+package struct RPCWorkerStatus: Sendable {
+    package var sessions: [SessionStatus]
+    /// Mutating operations: running, waiting in a journal, left unacknowledged with the broker.
+    package var running: Int
+    package var queued: Int
+    package var held: Int
+    /// Returned replies that wait for their next attempt.
+    package var repliesOwed: Int
+    /// Calls that get heartbeats.
+    package var monitoredCalls: Int
+    /// Requests taken and not yet ended.
+    package var outstanding: Int
+
+    /// All sessions serve.
+    package var isReady: Bool { !sessions.isEmpty && sessions.allSatisfy(\.isReady) }
+}

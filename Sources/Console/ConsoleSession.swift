@@ -173,7 +173,7 @@ final class ConsoleSession: Sendable {
             closing.forget(request)
             return (end, reader.bytes)
         case .stream(let stream):
-            let reader = StreamReader(stream, into: log, reactor: reactor) { self.isAbandoned }
+            let reader = StreamReader(stream, into: log) { self.isAbandoned }
             let end = await reader.run(closing: closing) {
                 self.state.withLock { $0.isHasty } ? .zero : self.log.settings.drainTimeout
             }

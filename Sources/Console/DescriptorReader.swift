@@ -96,9 +96,9 @@ final class DescriptorReader: ReactorHandler {
         var total = 0
         for _ in 0..<Self.readsAtOnce {
             switch log.buffer.room(onRoom: { self.goOn() }) {
-            case .full(let stall):
+            case .full:
                 state.withLock { $0.isHeldBack = true }
-                reactor.schedule(after: log.settings.stallLimit) { self.log.buffer.endStall(stall) }
+                log.limitStall()
                 return .pause
             case .block(let block, let position):
                 let result = block.read(from: descriptor, at: position)

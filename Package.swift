@@ -108,7 +108,7 @@ let package = Package(
         .executableTarget(
             name: "vmops-bench",
             dependencies: [
-                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", argumentParser, subprocess,
+                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging, argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -121,6 +121,13 @@ let package = Package(
             exclude: ["Vectors"],
             swiftSettings: settings
         ),
+        // Checks that every host backend must pass, for the tests of each.
+        .target(
+            name: "HostConformance",
+            dependencies: ["HostBackend", "Support", "TestSupport"],
+            path: "Tests/HostConformance",
+            swiftSettings: settings
+        ),
         tests("SupportTests", ["Support"]),
         tests("JSONCodecTests", ["JSONCodec", "Support"]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQPModel", "JSONCodec", "Support"]),
@@ -130,7 +137,10 @@ let package = Package(
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
         tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
         tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
-        tests("SimulatedHostTests", ["SimulatedHost", "HostBackend", "Support", "CSystemShims", logging]),
+        tests(
+            "SimulatedHostTests",
+            ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
+        ),
         tests(
             "ComputeRPCTests",
             [

@@ -87,12 +87,13 @@ final class ConsumingLink: Link {
 
     override var messagesWakeAt: Moment { min(reopenAt, recoverAt) }
 
-    override func serviceMessages(now: Moment) {
+    override func serviceMessages(now: Moment) -> Bool {
         if reopenAt <= now { openChannel() }
         if recoverAt <= now { recoverCancelled(now: now) }
         acks.flush { tag, multiple in
             output.appendAcknowledge(channel: Self.messageChannel, tag: tag, multiple: multiple)
         }
+        return false
     }
 
     // MARK: - Frames

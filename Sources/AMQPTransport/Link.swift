@@ -52,7 +52,8 @@ class Link {
     func ended(code: UInt16?, reason: String) {}
     func receivedMessageFrame(_ frame: InboundFrame, _ wire: WireConnection, now: Moment) throws(TransportError) {}
     func runnerEnded(_ outcome: DeclarationRunner.Outcome) {}
-    func serviceMessages(now: Moment) {}
+    /// Encodes what is to be sent on channel 1; `true` when there is more than was encoded.
+    func serviceMessages(now: Moment) -> Bool { false }
     func blockedChanged(_ reason: String?) {}
     var messagesWakeAt: Moment { .never }
     var takesInput: Bool { true }
@@ -97,8 +98,11 @@ class Link {
             heartbeat.didWrite(now: now)
         }
         runDeclarations(now: now)
-        serviceMessages(now: now)
-        flush(now: now)
+        var hasMore = false
+        repeat {
+            hasMore = serviceMessages(now: now)
+            flush(now: now)
+        } while hasMore && output.isEmpty
     }
 
     func runDeclarations(now: Moment) {

@@ -77,7 +77,7 @@ final class PublishingLink: Link {
         finishAll()
     }
 
-    override func serviceMessages(now: Moment) { pump(now: now) }
+    override func serviceMessages(now: Moment) -> Bool { pump(now: now) }
 
     override func blockedChanged(_ reason: String?) {
         guard isBlocked != (reason != nil) else { return }
@@ -91,9 +91,9 @@ final class PublishingLink: Link {
 
     // MARK: - Sending
 
-    /// Encodes messages as far as the limits allow.
-    private func pump(now: Moment) {
-        guard let wire, channel == .open, !isClosing else { return }
+    /// Encodes messages as far as the limits allow; `true` when only the size of the output stopped it.
+    private func pump(now: Moment) -> Bool {
+        guard let wire, channel == .open, !isClosing else { return false }
         let sizeLimit = wire.frameMaximum - OutputBuffer.frameOverhead
         continuePartial(sizeLimit)
         var count: UInt64 = 0
@@ -111,6 +111,7 @@ final class PublishingLink: Link {
             core.counters.lastPublish.store(now.nanoseconds, ordering: .relaxed)
         }
         finishAll()
+        return output.count >= Self.outputLimit
     }
 
     private func encode(_ message: OutboundMessage, _ sizeLimit: Int) {

@@ -27,6 +27,11 @@ package struct ServerTopology: Sendable {
         /// Position of the server in the list given.
         package let server: Int
         package let role: Role
+
+        package init(server: Int, role: Role) {
+            self.server = server
+            self.role = role
+        }
     }
 
     package let steps: [TopologyStep]

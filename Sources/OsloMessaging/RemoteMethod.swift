@@ -6,6 +6,12 @@ package struct RemoteMethod: Sendable {
     package enum Handler: Sendable {
         /// Cheap, never waits: runs on the connection's thread.
         case inline(@Sendable (RPCRequest) throws -> JSONValue)
+        /// Changes nothing, and mostly knows its answer at once: the first body runs on the connection's thread; when it
+        /// gives `nil`, the second runs like ``read(_:)``.
+        case immediate(
+            @Sendable (RPCRequest) throws -> JSONValue?,
+            waiting: @Sendable (RPCRequest) async throws -> JSONValue
+        )
         /// Changes nothing, may wait (file I/O, backend).
         case read(@Sendable (RPCRequest) async throws -> JSONValue)
         /// Changes something: accepted durably before it runs.

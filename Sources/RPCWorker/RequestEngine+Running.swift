@@ -89,7 +89,8 @@ extension RequestEngine {
         case .success(let method):
             switch method.handler {
             case .inline(let body): return await perform(request, host: ticket.host) { try body($0) }
-            case .read(let body), .mutating(let body): return await perform(request, host: ticket.host, body)
+            case .immediate(_, let body), .read(let body), .mutating(let body):
+                return await perform(request, host: ticket.host, body)
             }
         }
     }

@@ -54,16 +54,10 @@ final class SessionSink: DeliveryHandler {
             switch method.handler {
             case .inline(let handler):
                 return answer(request, host, arrival, known: true) { try handler(request) }
+            case .immediate(let handler, let waiting):
+                return answer(request, delivery, host, arrival, handler, waiting: waiting)
             case .read(let handler):
-                let ticket = ReadTicket(
-                    host: host,
-                    request: request,
-                    handler: handler,
-                    arrival: arrival,
-                    watch: engine.monitor.begin(request, through: host.publisher),
-                    receipt: delivery.receipt
-                )
-                return engine.take(ticket) ? .acknowledge : nil
+                return read(request, delivery, host, arrival, handler)
             case .mutating(let handler):
                 engine.take(
                     MutatingTicket(
@@ -81,6 +75,44 @@ final class SessionSink: DeliveryHandler {
                 return nil
             }
         }
+    }
+
+    /// A read that may wait: runs as a task.
+    private func read(
+        _ request: RPCRequest,
+        _ delivery: Delivery,
+        _ host: HostService,
+        _ arrival: Arrival,
+        _ handler: @escaping @Sendable (RPCRequest) async throws -> JSONValue
+    ) -> Settlement? {
+        let ticket = ReadTicket(
+            host: host,
+            request: request,
+            handler: handler,
+            arrival: arrival,
+            watch: engine.monitor.begin(request, through: host.publisher),
+            receipt: delivery.receipt
+        )
+        return engine.take(ticket) ? .acknowledge : nil
+    }
+
+    /// Answers at once if the method knows its answer, else lets it run as a task.
+    private func answer(
+        _ request: RPCRequest,
+        _ delivery: Delivery,
+        _ host: HostService,
+        _ arrival: Arrival,
+        _ handler: (RPCRequest) throws -> JSONValue?,
+        waiting: @escaping @Sendable (RPCRequest) async throws -> JSONValue
+    ) -> Settlement? {
+        let known: JSONValue?
+        do {
+            known = try handler(request)
+        } catch {
+            return answer(request, host, arrival, known: true) { throw error }
+        }
+        guard let known else { return read(request, delivery, host, arrival, waiting) }
+        return answer(request, host, arrival, known: true) { known }
     }
 
     /// Answers at once, unless the request is a repetition.

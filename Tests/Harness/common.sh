@@ -91,12 +91,22 @@ log_to() {
     tee_pid=$!
 }
 
+# Ends with why a build failed, as far as its output tells: build_failed WHAT LOG
+build_failed() {
+    case "$(tail -n 60 "$2")" in
+    *"No space left on device"*) fail "the disk is full: make room in $root" ;;
+    *"Could not resolve host"* | *"Failed to clone repository"* | *"unable to access"*)
+        fail "the Swift packages cannot be fetched: connect this machine to github.com and run it again" ;;
+    esac
+    fail "$1 does not build (all of it: $2)"
+}
+
 build_programs() {
     local product
     for product in vmopsd vmopsctl; do
         run swift build --product "$product" >"$work/build.log" 2>&1 || {
-            grep -E 'error:' "$work/build.log" | sort -u | head -n 20 >&2 || tail -n 20 "$work/build.log" >&2
-            fail "$product does not build (all of it: $work/build.log)"
+            grep -E 'error:' "$work/build.log" | sort -u | head -n 20 >&2 || true
+            build_failed "$product" "$work/build.log"
         }
     done
     bin=$(swift build --show-bin-path)

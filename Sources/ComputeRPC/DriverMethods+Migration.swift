@@ -1,0 +1,33 @@
+import HostBackend
+import OsloMessaging
+import Support
+import VMOps
+
+extension DriverMethods {
+    var migration: [RemoteMethod] {
+        [
+            mutating(
+                "live_migration",
+                [
+                    .required("instance"), .required("dest"), .optional("block_migration"),
+                    .optional("migrate_data"),
+                ]
+            ) { [operations] arguments, context in
+                let uuid = try InstanceArgument(arguments).resolve(operations)
+                let destination = try arguments.requiredString("dest")
+                let info = try await operations.liveMigrate(
+                    uuid,
+                    to: destination,
+                    copyStorage: try arguments["block_migration"].map { try Field("block_migration", $0).bool() },
+                    context
+                )
+                return Results.info(info)
+            },
+            // Nothing to finish after a crash: it either reached the migration in progress or there is none.
+            reading("abort_live_migration", [.required("instance")]) { [operations] arguments in
+                try operations.abortLiveMigration(try InstanceArgument(arguments).resolve(operations))
+                return .null
+            },
+        ]
+    }
+}

@@ -1,0 +1,37 @@
+package import OsloMessaging
+package import Support
+package import VMOps
+
+/// Decides about a request whose operation may have begun before the worker ended.
+///
+/// What a crash leaves half made is undone or adopted before requests are looked at, and every operation but a
+/// reboot of a running machine comes to the same end when it is run again: state changes reach a state that is
+/// reached already, a destroy finds nothing, a spawn that was complete knows its request. So they are run again.
+/// Whether a reboot had happened cannot be told from the state; repeating it would reset the guest twice, so its
+/// caller is told that the outcome is unknown unless the machine runs, which is what a reboot promises.
+package struct OperationRecovery: Sendable {
+    package enum Decision: Sendable {
+        case run
+        case finished(JSONValue)
+        case failed(RemoteFailure)
+    }
+
+    let operations: VMOps
+
+    package init(operations: VMOps) { self.operations = operations }
+
+    package func decide(_ request: RPCRequest) async -> Decision {
+        guard request.method == "reboot" || request.method == "live_migration" else { return .run }
+        do {
+            let parameters = request.args.map { Parameter.optional($0.key) }
+            let uuid = try InstanceArgument(Arguments(request, parameters)).resolve(operations)
+            let info = try await operations.info(uuid)
+            if request.method == "reboot", info.state == "running" { return .finished(Results.info(info)) }
+            return .run
+        } catch let error as OperationError where error.code == .instanceNotFound {
+            return request.method == "live_migration" ? .failed(RemoteFailure(error)) : .run
+        } catch {
+            return .run
+        }
+    }
+}

@@ -1,0 +1,35 @@
+package enum LogLevel: String, Sendable, Hashable, CaseIterable {
+    case trace, debug, info, notice, warning, error, critical
+}
+
+package enum LogFormat: String, Sendable, Hashable, CaseIterable {
+    case text, json
+}
+
+package enum ConfigDriveFormat: String, Sendable, Hashable, CaseIterable {
+    case iso9660
+}
+
+/// Order in which the hosts of a transport URL are tried.
+package enum FailoverStrategy: String, Sendable, Hashable, CaseIterable {
+    case roundRobin = "round-robin"
+    case shuffle
+}
+
+/// SASL mechanism of the connection to the broker.
+package enum LoginMethod: String, Sendable, Hashable, CaseIterable {
+    case plain = "PLAIN"
+    case amqplain = "AMQPLAIN"
+    case external = "EXTERNAL"
+    case rabbitCRDemo = "RABBIT-CR-DEMO"
+}
+
+/// What becomes of a console log when its machine is switched off or reset (VMOps semantics, section 7.5).
+package enum ConsoleStopRule: String, Sendable, Hashable, CaseIterable {
+    case keep, delete
+}
+
+package enum ConsoleCharset: String, Sendable, Hashable, CaseIterable {
+    case utf8 = "utf-8"
+    case ascii
+}

@@ -1,0 +1,22 @@
+/// One served host with everything that may differ between hosts.
+package struct HostSettings: Sendable, Hashable {
+    package var name: String
+    /// `<state_path>/<name>`.
+    package var directory: String
+    package var backend: BackendKind
+    package var compute: ComputeSettings
+    package var console: ConsoleSettings
+    package var hyperv: HyperVSettings
+    package var simulated: SimulatedSettings
+
+    init(_ name: String, statePath: String, table: OptionTable) {
+        let reader = SettingsReader(table: table, host: name)
+        self.name = name
+        directory = statePath == "/" ? "/\(name)" : "\(statePath)/\(name)"
+        backend = reader[DefaultOptions.backend]
+        compute = ComputeSettings(reader)
+        console = ConsoleSettings(reader)
+        hyperv = HyperVSettings(reader)
+        simulated = SimulatedSettings(reader)
+    }
+}

@@ -1,0 +1,82 @@
+import HostBackend
+import Support
+import Synchronization
+
+/// Reads a pushed stream in its own task into a log's buffer. Asking for the next chunk is the credit for it, so a full
+/// buffer holds the backend back, within the stall limit.
+final class StreamReader: Sendable {
+    private let stream: any ConsoleStream
+    private let log: ConsoleLog
+    private let reactor: Reactor
+    private let count = Atomic<Int>(0)
+
+    private let isAbandoned: @Sendable () -> Bool
+
+    init(
+        _ stream: any ConsoleStream,
+        into log: ConsoleLog,
+        reactor: Reactor,
+        isAbandoned: @escaping @Sendable () -> Bool
+    ) {
+        self.isAbandoned = isAbandoned
+        self.stream = stream
+        self.log = log
+        self.reactor = reactor
+    }
+
+    var bytes: Int { count.load(ordering: .relaxed) }
+
+    /// Reads until the stream ends; when `closing` is set it has `limit` left, because the backend sends the end itself
+    /// once the machine's last bytes have been sent.
+    func run(closing: ConsoleSignal, limit: @escaping @Sendable () -> Duration) async -> ConsoleEnd {
+        let ended = ConsoleSignal()
+        return await withTaskGroup(of: ConsoleEnd?.self) { group in
+            group.addTask {
+                defer { ended.set() }
+                do {
+                    while let chunk = try await self.stream.next() { await self.append(chunk) }
+                    return .endOfStream
+                } catch {
+                    return .failed(error)
+                }
+            }
+            group.addTask {
+                await withTaskGroup(of: Void.self) { waits in
+                    waits.addTask { await closing.wait() }
+                    waits.addTask { await ended.wait() }
+                    await waits.next()
+                    waits.cancelAll()
+                }
+                if await ended.wait(limit: limit()) { return nil }
+                return .timeout
+            }
+            var end = ConsoleEnd.endOfStream
+            while let result = await group.next() {
+                guard let result else { continue }
+                end = result
+                await stream.close()
+                group.cancelAll()
+                break
+            }
+            return end
+        }
+    }
+
+    private func append(_ chunk: [UInt8]) async {
+        var rest = chunk[...]
+        while !rest.isEmpty, !isAbandoned() {
+            let room = ConsoleSignal()
+            switch log.buffer.room(onRoom: { room.set() }) {
+            case .full(let stall):
+                reactor.schedule(after: log.settings.stallLimit) { self.log.buffer.endStall(stall) }
+                await room.wait()
+                if Task.isCancelled { return }
+            case .block(let block, let position):
+                let taken = block.append(rest, at: position)
+                log.meet(log.buffer.publish(block, at: position, count: taken, time: WallClock.nanoseconds))
+                count.add(taken, ordering: .relaxed)
+                rest = rest.dropFirst(taken)
+            }
+        }
+    }
+}

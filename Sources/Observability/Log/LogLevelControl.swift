@@ -1,0 +1,16 @@
+package import Logging
+import Synchronization
+
+/// The log level of the whole process, shared by all handlers and changeable while they are in use.
+package final class LogLevelControl: Sendable {
+    private let position: Atomic<Int>
+
+    package init(_ level: Logger.Level) { position = Atomic(Self.position(of: level)) }
+
+    package var level: Logger.Level {
+        get { Logger.Level.allCases[position.load(ordering: .relaxed)] }
+        set { position.store(Self.position(of: newValue), ordering: .relaxed) }
+    }
+
+    private static func position(of level: Logger.Level) -> Int { Logger.Level.allCases.firstIndex(of: level) ?? 0 }
+}

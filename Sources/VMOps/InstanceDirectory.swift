@@ -1,0 +1,56 @@
+import Glibc
+package import HostBackend
+import Support
+
+/// The directory of one instance: `<instances>/<uuid>`, owner only.
+///
+/// Looking never creates anything. All calls may block; they run on ``BlockingPool``.
+package struct InstanceDirectory: Sendable, Hashable {
+    /// Tells our directories from whatever else may lie at the same path.
+    private static let marker = ".vmops-instance"
+
+    package let uuid: InstanceUUID
+    package let path: String
+
+    package init(instances: String, uuid: InstanceUUID) {
+        self.uuid = uuid
+        self.path = "\(instances)/\(uuid)"
+    }
+
+    package func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    /// Makes the directory anew. What lies there already is removed if it is this instance's or empty; anything else
+    /// is moved aside.
+    ///
+    /// - Returns: where foreign content was moved to.
+    package func create() async throws -> String? {
+        try await BlockingPool.shared.run { try createNow() }
+    }
+
+    /// Removes the directory with everything in it; a missing one is fine.
+    package func remove() async throws {
+        try await BlockingPool.shared.run { try removeTree(path) }
+    }
+
+    package func exists() async throws -> Bool {
+        try await BlockingPool.shared.run { access(path, F_OK) == 0 }
+    }
+
+    private func createNow() throws -> String? {
+        var movedTo: String?
+        if access(path, F_OK) == 0 {
+            if access(file(Self.marker), F_OK) == 0 || rmdir(path) == 0 {
+                try removeTree(path)
+            } else {
+                let aside = "\(path).orphan-\(time(nil))"
+                guard rename(path, aside) == 0 else { throw FileError("move aside", path) }
+                movedTo = aside
+            }
+        }
+        try makeDirectories(path)
+        let descriptor = open(file(Self.marker), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw FileError("create", file(Self.marker)) }
+        close(descriptor)
+        return movedTo
+    }
+}

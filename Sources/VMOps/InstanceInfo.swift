@@ -1,0 +1,54 @@
+package import HostBackend
+
+/// What `get_info` and most operations answer.
+package struct InstanceInfo: Sendable, Hashable {
+    package var uuid: InstanceUUID
+    package var name: String
+    package var host: String
+    /// `running`, `paused`, `suspended`, `off`, `error`, or a transitional name such as `stopping`.
+    package var state: String
+    /// Nova's number (VM operations, section 2.3).
+    package var powerState: Int
+    /// The operation in progress.
+    package var task: String?
+    package var memoryMB: Int
+    package var vcpus: Int
+    package var rootGB: Int
+    package var imageRef: String?
+    package var metadata: [String: String]
+    package var createdAt: Int64
+    /// Figures of the host, where it has them.
+    package var machine: MachineStatus?
+    package var migration: MigrationProgress?
+}
+
+/// What an instance is going through while an operation works on it (VM operations, section 5.1).
+package enum TransitionalState: String, Sendable, Hashable {
+    case building, starting, stopping, rebooting, pausing, resuming, saving, deleting
+    case migratingOut = "migrating-out"
+    case migratingIn = "migrating-in"
+}
+
+extension MachineState {
+    /// The name that clients see.
+    package var clientName: String {
+        switch self {
+        case .off: "off"
+        case .running, .transitional: "running"
+        case .paused: "paused"
+        case .saved: "suspended"
+        case .error: "error"
+        }
+    }
+
+    /// Nova's power state number; intermediate states count as running.
+    package var novaPowerState: Int {
+        switch self {
+        case .running, .transitional: 1
+        case .paused: 3
+        case .off: 4
+        case .error: 6
+        case .saved: 7
+        }
+    }
+}

@@ -1,0 +1,41 @@
+package import Console
+package import HostBackend
+
+/// A machine about to arrive, as its source describes it.
+package struct IncomingMigration: Sendable {
+    package var record: InstanceRecord
+    package var spec: MachineSpec
+    package var source: String
+    package var copyStorage: Bool
+
+    package init(record: InstanceRecord, spec: MachineSpec, source: String, copyStorage: Bool) {
+        self.record = record
+        self.spec = spec
+        self.source = source
+        self.copyStorage = copyStorage
+    }
+}
+
+/// The destination of a live migration, as its source sees it (VM operations, section 8).
+package protocol MigrationPeer: Sendable {
+    /// Could this machine come? Nothing is left behind.
+    func checkIncoming(_ migration: IncomingMigration) async throws -> MigrationTicket
+
+    /// Makes everything ready; undoes what it did itself when it fails. A repetition succeeds.
+    func prepareIncoming(_ migration: IncomingMigration, _ ticket: MigrationTicket) async throws -> MigrationTicket
+
+    /// The machine runs at the destination now.
+    func finishIncoming(_ uuid: InstanceUUID) async throws -> InstanceInfo
+
+    /// The machine did not come; removes what ``prepareIncoming(_:_:)`` made.
+    func abandonIncoming(_ uuid: InstanceUUID) async throws
+
+    /// Where the console log that comes along goes; it is put before whatever was captured there since.
+    func consoleDestination(_ uuid: InstanceUUID) -> any ConsoleDestination
+}
+
+/// Finds the other hosts.
+package protocol MigrationPeers: Sendable {
+    /// Throws ``OperationError`` when there is no such host.
+    func peer(_ host: String) throws -> any MigrationPeer
+}

@@ -1,0 +1,40 @@
+package import HostBackend
+
+/// Hears of operations as they start and end, for notifications. Called in order per instance; must not wait.
+package protocol OperationObserver: Sendable {
+    func operationStarted(_ operation: String, _ record: InstanceRecord, context: OperationContext)
+    func operationEnded(
+        _ operation: String,
+        _ record: InstanceRecord,
+        context: OperationContext,
+        error: OperationError?
+    )
+    /// The guest or the host changed the machine's state on its own.
+    func machineChanged(_ event: MachineEvent, _ record: InstanceRecord)
+}
+
+/// Who asked, as far as an operation is concerned.
+package struct OperationContext: Sendable, Hashable {
+    /// The `_unique_id` of the request.
+    package var requestKey: String?
+    /// The request id that operators search logs for.
+    package var requestID: String?
+
+    package init(requestKey: String? = nil, requestID: String? = nil) {
+        self.requestKey = requestKey
+        self.requestID = requestID
+    }
+}
+
+/// Hears nothing.
+package struct SilentObserver: OperationObserver {
+    package init() {}
+    package func operationStarted(_ operation: String, _ record: InstanceRecord, context: OperationContext) {}
+    package func operationEnded(
+        _ operation: String,
+        _ record: InstanceRecord,
+        context: OperationContext,
+        error: OperationError?
+    ) {}
+    package func machineChanged(_ event: MachineEvent, _ record: InstanceRecord) {}
+}

@@ -1,0 +1,51 @@
+package import HostBackend
+package import Support
+
+/// Everything `spawn` needs (VM operations, section 6.8).
+package struct SpawnRequest: Sendable {
+    package var uuid: InstanceUUID
+    package var name: String
+    package var memoryMB: Int
+    package var vcpus: Int
+    package var rootGB: Int
+    package var ephemeralGB: [Int]
+    package var imageRef: String?
+    package var metadata: [String: String]
+    package var interfaces: [NetworkInterface]
+    package var volumes: [VolumeConnection]
+    package var powerOn: Bool
+    /// Whether the instance gets a config drive.
+    package var configDrive: Bool
+    /// The config drive's content; may hold the admin password.
+    package var configDriveFiles: Redacted<[ConfigDriveFile]>
+
+    package init(
+        uuid: InstanceUUID,
+        name: String,
+        memoryMB: Int,
+        vcpus: Int,
+        rootGB: Int,
+        ephemeralGB: [Int] = [],
+        imageRef: String? = nil,
+        metadata: [String: String] = [:],
+        interfaces: [NetworkInterface] = [],
+        volumes: [VolumeConnection] = [],
+        powerOn: Bool = true,
+        configDrive: Bool = false,
+        configDriveFiles: Redacted<[ConfigDriveFile]> = Redacted([])
+    ) {
+        self.uuid = uuid
+        self.name = name
+        self.memoryMB = memoryMB
+        self.vcpus = vcpus
+        self.rootGB = rootGB
+        self.ephemeralGB = ephemeralGB
+        self.imageRef = imageRef
+        self.metadata = metadata
+        self.interfaces = interfaces
+        self.volumes = volumes
+        self.powerOn = powerOn
+        self.configDrive = configDrive
+        self.configDriveFiles = configDriveFiles
+    }
+}

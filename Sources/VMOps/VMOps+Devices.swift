@@ -1,0 +1,94 @@
+package import HostBackend
+
+/// Volumes and interfaces of instances that exist (VM operations, sections 10.3 and 10.4).
+extension VMOps {
+    /// Attaching an attached volume succeeds.
+    package func attachVolume(
+        _ uuid: InstanceUUID,
+        _ volume: VolumeConnection,
+        _ context: OperationContext
+    ) async throws {
+        let instance = try existing(uuid)
+        let kind = OperationKind(name: "attach_volume", state: nil, failure: .volumeAttachFailed)
+        try await perform(kind, on: instance, context) {
+            guard !instance.record.disks.contains(where: { $0.identifier == volume.volumeID }) else { return }
+            var addresses = DeviceAddresses(used: instance.record.disks.map(\.address))
+            let address = try addresses.volume(boot: false)
+            let path = try await connectVolume(volume)
+            let disk = volumeAttachment(volume, path: path, address: address)
+            do {
+                try await backend.attachDisk(disk, to: uuid)
+            } catch {
+                try? await backend.disconnectVolume(volume)
+                throw error
+            }
+            await remember(instance) { $0.disks.append(disk) }
+        }
+    }
+
+    /// Detaching an absent volume succeeds.
+    package func detachVolume(
+        _ uuid: InstanceUUID,
+        _ volume: VolumeConnection,
+        _ context: OperationContext
+    ) async throws {
+        let instance = try existing(uuid)
+        let kind = OperationKind(name: "detach_volume", state: nil, failure: .novaException)
+        try await perform(kind, on: instance, context) {
+            let disk = instance.record.disks.first { $0.identifier == volume.volumeID }
+            if let disk { try await backend.detachDisk(path: disk.path, from: uuid) }
+            try await backend.disconnectVolume(volume)
+            await remember(instance) { record in record.disks.removeAll { $0.identifier == volume.volumeID } }
+        }
+    }
+
+    package func attachInterface(
+        _ uuid: InstanceUUID,
+        _ interface: NetworkInterface,
+        _ context: OperationContext
+    ) async throws {
+        let instance = try existing(uuid)
+        let kind = OperationKind(name: "attach_interface", state: nil, failure: .interfaceAttachFailed)
+        try await perform(kind, on: instance, context) {
+            try await requireHotplug(uuid, .hotplugNIC, failure: .interfaceAttachFailed)
+            guard !instance.record.interfaces.contains(where: { $0.id == interface.id }) else { return }
+            try await backend.plugInterface(interface, of: uuid)
+            do {
+                try await backend.attachInterface(interface, to: uuid)
+            } catch {
+                try? await backend.unplugInterface(interface, of: uuid)
+                throw error
+            }
+            await remember(instance) { $0.interfaces.append(interface) }
+        }
+    }
+
+    /// Detaching an absent interface succeeds.
+    package func detachInterface(_ uuid: InstanceUUID, id: String, _ context: OperationContext) async throws {
+        let instance = try existing(uuid)
+        let kind = OperationKind(name: "detach_interface", state: nil, failure: .interfaceDetachFailed)
+        try await perform(kind, on: instance, context) {
+            guard let interface = instance.record.interfaces.first(where: { $0.id == id }) else { return }
+            try await requireHotplug(uuid, .hotplugNIC, failure: .interfaceDetachFailed)
+            try await backend.detachInterface(id: id, from: uuid)
+            try await backend.unplugInterface(interface, of: uuid)
+            await remember(instance) { record in record.interfaces.removeAll { $0.id == id } }
+        }
+    }
+
+    /// A machine that is off can always be changed, a running one only where the host can.
+    private func requireHotplug(
+        _ uuid: InstanceUUID,
+        _ capability: Capability,
+        failure: OperationError.Code
+    ) async throws {
+        guard let status = try await machine(uuid) else { throw OperationError.notFound(uuid.text) }
+        guard status.state == .off || backend.capabilities.has(capability) else {
+            throw OperationError(
+                failure,
+                "Host \(host) cannot change devices of a machine that is \(status.state.clientName).",
+                details: ["instance_uuid": uuid.text]
+            )
+        }
+    }
+}

@@ -1,0 +1,138 @@
+import HostBackend
+import Support
+
+/// The disks of an instance being built (VM operations, sections 6.4 to 6.7).
+extension VMOps {
+    /// Makes root, ephemeral and config drive files, connects the volumes, and gives each its address.
+    func makeDisks(
+        _ request: SpawnRequest,
+        _ directory: InstanceDirectory,
+        _ undo: inout Undo
+    ) async throws -> [DiskAttachment] {
+        var addresses = DeviceAddresses()
+        var disks: [DiskAttachment] = []
+        if !request.volumes.contains(where: \.isBootVolume), let root = try await makeRoot(request, directory) {
+            disks.append(
+                DiskAttachment(role: .root, path: root.path, format: root.format, address: addresses.root())
+            )
+        }
+        let format = backend.capabilities.diskFormats.first ?? "raw"
+        for (number, size) in request.ephemeralGB.enumerated() where size > 0 {
+            let disk = DiskRequest(
+                path: directory.file("eph\(number).\(format)"),
+                format: format,
+                source: .blank,
+                virtualSize: UInt64(size) * RootDiskPlan.gigabyte
+            )
+            let info = try await backend.createDisk(disk)
+            disks.append(
+                DiskAttachment(
+                    role: .ephemeral,
+                    path: info.path,
+                    format: info.format,
+                    address: try addresses.ephemeral(number)
+                )
+            )
+        }
+        for volume in request.volumes {
+            let address = try addresses.volume(boot: volume.isBootVolume)
+            disks.append(try await connect(volume, at: address, &undo))
+        }
+        if request.configDrive || settings.forceConfigDrive {
+            disks.append(try await makeConfigDrive(request, directory, address: addresses.configDrive()))
+        }
+        return disks
+    }
+
+    private func makeRoot(_ request: SpawnRequest, _ directory: InstanceDirectory) async throws -> DiskInfo? {
+        let image = try await image(request.imageRef)
+        let plan = try RootDiskPlan.plan(
+            image: image,
+            rootGB: request.rootGB,
+            copyOnWrite: settings.useCopyOnWriteImages,
+            capabilities: backend.capabilities
+        )
+        guard let plan else { return nil }
+        return try await backend.createDisk(
+            DiskRequest(
+                path: directory.file("root.\(plan.format)"),
+                format: plan.format,
+                source: plan.source,
+                virtualSize: plan.virtualSize
+            )
+        )
+    }
+
+    private func image(_ reference: String?) async throws -> ImageInfo? {
+        guard let reference, !reference.isEmpty else { return nil }
+        do {
+            return try await backend.image(reference)
+        } catch let error as BackendError where error.code == .notFound {
+            throw OperationError(
+                .imageNotFound,
+                "Image \(reference) could not be found.",
+                details: ["image_id": reference],
+                cause: error
+            )
+        } catch let error as BackendError where error.code == .invalidArgument {
+            throw OperationError(
+                .imageUnacceptable,
+                "Image \(reference) is unacceptable: \(error.message)",
+                details: ["image_id": reference, "reason": error.message],
+                cause: error
+            )
+        }
+    }
+
+    private func connect(
+        _ volume: VolumeConnection,
+        at address: DeviceAddress,
+        _ undo: inout Undo
+    ) async throws -> DiskAttachment {
+        let path = try await connectVolume(volume)
+        undo.add("disconnect volume") { try await self.backend.disconnectVolume(volume) }
+        return volumeAttachment(volume, path: path, address: address)
+    }
+
+    func connectVolume(_ volume: VolumeConnection) async throws -> String {
+        guard backend.capabilities.volumeTypes.contains(volume.type) else {
+            throw OperationError(
+                .volumeDriverNotFound,
+                "Could not find a handler for \(volume.type) volume.",
+                details: ["driver_type": volume.type]
+            )
+        }
+        do {
+            return try await backend.connectVolume(volume)
+        } catch {
+            throw OperationError(error, failure: .volumeAttachFailed, instance: nil, host: host)
+        }
+    }
+
+    func volumeAttachment(_ volume: VolumeConnection, path: String, address: DeviceAddress) -> DiskAttachment {
+        DiskAttachment(
+            role: .volume,
+            path: path,
+            format: volume.data.secret["format"]?.stringValue ?? "raw",
+            address: address,
+            identifier: volume.volumeID
+        )
+    }
+
+    private func makeConfigDrive(
+        _ request: SpawnRequest,
+        _ directory: InstanceDirectory,
+        address: DeviceAddress
+    ) async throws -> DiskAttachment {
+        guard settings.configDriveFormat == "iso9660", backend.capabilities.has(.configDriveISO) else {
+            throw OperationError(
+                .configDriveUnsupportedFormat,
+                "Config drive format '\(settings.configDriveFormat)' is not supported.",
+                details: ["format": settings.configDriveFormat]
+            )
+        }
+        let path = directory.file("configdrive.iso")
+        try await backend.buildConfigDrive(request.configDriveFiles.secret, at: path)
+        return DiskAttachment(role: .configDrive, media: .cdrom, path: path, format: "raw", address: address)
+    }
+}

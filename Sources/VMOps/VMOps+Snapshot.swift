@@ -1,0 +1,53 @@
+import Glibc
+package import HostBackend
+import Support
+
+extension VMOps {
+    /// Writes the instance's root disk as a new image into the images directory; its state and console are left
+    /// alone (VM operations, section 10.1).
+    ///
+    /// - Parameter image: the new image's id, already checked to be a plain file name.
+    package func snapshot(_ uuid: InstanceUUID, image: String, _ context: OperationContext) async throws -> DiskInfo {
+        let instance = try existing(uuid)
+        let kind = OperationKind(name: "snapshot", state: nil, failure: .novaException)
+        return try await perform(kind, on: instance, context) {
+            let status = try await machine(uuid)
+            switch TransitionTable.transition(.snapshot, in: status?.state) {
+            case .proceed: break
+            case .invalidState:
+                throw OperationError.invalidState(
+                    uuid.text,
+                    state: status?.state.clientName ?? "absent",
+                    method: "snapshot"
+                )
+            default: throw OperationError.notFound(uuid.text)
+            }
+            guard backend.capabilities.has(.checkpoint) else {
+                throw OperationError.notImplemented("snapshot is not supported by host \(host)")
+            }
+            guard let root = instance.record.disks.first(where: { $0.role == .root }) else {
+                throw OperationError(.instanceUnacceptable, "Instance \(uuid) has no root disk of its own.")
+            }
+            return try await export(uuid, image: image, format: root.format)
+        }
+    }
+
+    /// The image appears under its name only when it is complete.
+    private func export(_ uuid: InstanceUUID, image: String, format: String) async throws -> DiskInfo {
+        let images = settings.imagesPath
+        let final = "\(images)/\(image).\(format)"
+        let partial = "\(images)/.\(image).\(UniqueID.make()).partial"
+        try await BlockingPool.shared.run { try makeDirectories(images) }
+        do {
+            var info = try await backend.exportRootDisk(uuid, to: partial, format: format)
+            try await BlockingPool.shared.run {
+                guard rename(partial, final) == 0 else { throw FileError("rename", partial) }
+            }
+            info.path = final
+            return info
+        } catch {
+            try? await BlockingPool.shared.run { try removeTree(partial) }
+            throw error
+        }
+    }
+}

@@ -1,0 +1,126 @@
+import Glibc
+import HostBackend
+import Journal
+import Logging
+import Support
+
+extension VMOps {
+    /// Builds and starts an instance (VM operations, section 6.8). Whatever fails, everything that this spawn made is
+    /// gone afterwards and the original error is thrown. A redelivery of the request that spawned the instance
+    /// succeeds without doing anything.
+    package func spawn(_ request: SpawnRequest, _ context: OperationContext) async throws -> InstanceInfo {
+        let record = InstanceRecord(
+            uuid: request.uuid,
+            name: request.name,
+            memoryMB: request.memoryMB,
+            vcpus: request.vcpus,
+            rootGB: request.rootGB,
+            ephemeralGB: request.ephemeralGB,
+            imageRef: request.imageRef,
+            configDrive: request.configDrive,
+            metadata: request.metadata,
+            interfaces: request.interfaces,
+            spawnRequest: context.requestKey,
+            createdAt: Int64(time(nil))
+        )
+        let instance = Instance(record)
+        if let present = register(instance) {
+            return try await spawnAgain(present, request, context)
+        }
+        let kind = OperationKind(name: "spawn", state: .building, failure: .instanceDeployFailure)
+        do {
+            return try await perform(kind, on: instance, context) { try await build(instance, request) }
+        } catch {
+            unregister(instance)
+            throw error
+        }
+    }
+
+    private func spawnAgain(
+        _ present: Instance,
+        _ request: SpawnRequest,
+        _ context: OperationContext
+    ) async throws -> InstanceInfo {
+        guard let key = context.requestKey, present.record.spawnRequest == key else {
+            throw OperationError.exists(request.name)
+        }
+        return try await present.lane.run {
+            guard !present.isGone else { throw OperationError.notFound(request.uuid.text) }
+            return makeInfo(present, try await machine(request.uuid))
+        }
+    }
+
+    private func build(_ instance: Instance, _ request: SpawnRequest) async throws -> InstanceInfo {
+        try await backend.probe()
+        guard try await machine(request.uuid) == nil else { throw OperationError.exists(request.name) }
+        var undo = Undo()
+        do {
+            try await buildSteps(instance, request, &undo)
+        } catch {
+            await closeConsole(instance, mark: nil)
+            await undo.run(logger)
+            throw error
+        }
+        await remember(instance) { $0.complete = true }
+        return makeInfo(instance, try await machine(request.uuid)).settled
+    }
+
+    private func buildSteps(_ instance: Instance, _ request: SpawnRequest, _ undo: inout Undo) async throws {
+        let uuid = request.uuid
+        let directory = directory(uuid)
+        undo.add("forget record") { try await self.journal.remove(uuid) }
+        try await journal.save(instance.record)
+        undo.add("remove directory") { try await directory.remove() }
+        if let aside = try await directory.create() {
+            logger.warning(
+                "directory of another origin moved aside",
+                metadata: ["instance": "\(uuid)", "moved_to": "\(aside)"]
+            )
+        }
+
+        let disks = try await makeDisks(request, directory, &undo)
+        _ = instance.update { $0.disks = disks }
+        let spec = machineSpec(instance.record)
+        undo.add("delete machine") { try await self.deleteMachine(uuid) }
+        try await backend.createMachine(spec)
+        for interface in request.interfaces {
+            undo.add("unplug interface") { try await self.backend.unplugInterface(interface, of: uuid) }
+            do {
+                try await backend.plugInterface(interface, of: uuid)
+            } catch {
+                throw OperationError(error, failure: .virtualInterfacePlug, instance: nil, host: host)
+            }
+        }
+        if request.powerOn {
+            try await start(instance, from: .off, failure: .instanceDeployFailure)
+        }
+        _ = instance.update { $0.state = request.powerOn ? .running : .off }
+    }
+
+    /// The machine as it is to be defined on a host.
+    func machineSpec(_ record: InstanceRecord) -> MachineSpec {
+        let settings = settings
+        let ratio = settings.dynamicMemoryRatio
+        let startup = ratio > 1 ? Int(Double(record.memoryMB) / ratio) / 2 * 2 : record.memoryMB
+        return MachineSpec(
+            uuid: record.uuid,
+            name: record.name,
+            directory: directory(record.uuid).path,
+            memoryMB: record.memoryMB,
+            startupMemoryMB: max(startup, 2),
+            vcpus: record.vcpus,
+            limitCPUFeatures: settings.limitCPUFeatures,
+            enableMetrics: settings.enableMetricsCollection,
+            disks: record.disks,
+            interfaces: record.interfaces,
+            metadata: record.metadata
+        )
+    }
+
+    private func deleteMachine(_ uuid: InstanceUUID) async throws {
+        if let status = try await machine(uuid), status.state != .off {
+            _ = try await backend.setState(uuid, .off, deadline: settings.stateChangeTimeout)
+        }
+        try await backend.deleteMachine(uuid)
+    }
+}

@@ -1,0 +1,76 @@
+import Configuration
+import Console
+import Journal
+import Logging
+import RPCWorker
+import ServiceLifecycle
+import SimulatedHost
+import Support
+import VMOps
+
+/// All hosts of the process.
+final class HostFleet: Service {
+    private let stacks: [HostStack]
+    private let logger: Logger
+
+    init(_ settings: Settings, logger: Logger) async throws {
+        self.logger = logger
+        let shared = try SharedParts(settings, logger: logger)
+        var stacks: [HostStack] = []
+        for host in settings.hosts {
+            stacks.append(try HostStack(host, settings, shared, logger: logger))
+        }
+        self.stacks = stacks
+        shared.peers.set(stacks.map(\.operations))
+    }
+
+    var names: [String] { stacks.map(\.name) }
+
+    func served(identityVersion: String) -> [ServedHost] {
+        stacks.map { $0.served(version: identityVersion) }
+    }
+
+    /// Takes the hosts into service, several at a time.
+    func start() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (number, stack) in stacks.enumerated() {
+                if number >= 8 { try await group.next() }
+                group.addTask { try await stack.operations.start() }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    /// Runs consoles and events until shutdown; machines keep running.
+    func run() async throws {
+        await withGracefulShutdownHandler {
+            await withDiscardingTaskGroup { group in
+                for stack in stacks { group.addTask { await stack.operations.run() } }
+            }
+        } onGracefulShutdown: {
+            // Awaited through the end of the operations' own run, which it brings about.
+            Task { await self.stop() }
+        }
+        for stack in stacks { await stack.journal.close() }
+    }
+
+    private func stop() async {
+        await withDiscardingTaskGroup { group in
+            for stack in stacks { group.addTask { await stack.operations.stop() } }
+        }
+    }
+
+    /// Instances and operations in progress, by host.
+    var load: [(host: String, instances: Int, operations: Int)] {
+        stacks.map { stack in
+            let load = stack.operations.load
+            return (stack.name, load.instances, load.operations)
+        }
+    }
+
+    func apply(_ settings: Settings) {
+        for host in settings.hosts {
+            stacks.first { $0.name == host.name }?.apply(host, settings)
+        }
+    }
+}

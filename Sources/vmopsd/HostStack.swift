@@ -1,0 +1,144 @@
+import ComputeRPC
+import Console
+import HostBackend
+import Journal
+import Logging
+import RPCWorker
+import SimulatedHost
+import Support
+import Synchronization
+import VMOps
+
+import enum Configuration.BackendKind
+import struct Configuration.HostSettings
+import struct Configuration.Settings
+
+/// What the hosts of a process have in common.
+struct SharedParts {
+    let world: SimulatedWorld
+    let consoles: ConsoleEngine
+    let committers: CommitterPool
+    let peers = LocalPeers()
+
+    init(_ settings: Settings, logger: Logger) throws {
+        world = try SimulatedWorld()
+        consoles = try ConsoleEngine()
+        committers = .shared
+    }
+}
+
+/// One host: its backend, journal, consoles and operations.
+struct HostStack: Sendable {
+    let name: String
+    let kind: BackendKind
+    let journal: Journal
+    let operations: VMOps
+    private let injectsPasswords: Box<Bool>
+
+    init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
+        var logger = logger
+        logger[metadataKey: "host"] = "\(host.name)"
+        name = host.name
+        kind = host.backend
+        try makeDirectories(host.directory)
+        let backend = try Self.backend(host, settings, shared, logger)
+        journal = try Journal(
+            path: host.directory + "/journal.sqlite",
+            settings: JournalSettings(settings),
+            logger: logger,
+            pool: shared.committers
+        )
+        let console = ConsoleService(
+            host: host.name,
+            settings: ConsoleSettings(host),
+            engine: shared.consoles,
+            logger: logger
+        )
+        operations = VMOps(
+            host: host.name,
+            backend: backend,
+            console: console,
+            journal: journal,
+            instancesPath: host.directory + "/instances",
+            settings: OperationSettings(host, settings),
+            peers: shared.peers,
+            observer: SilentObserver(),
+            logger: logger
+        )
+        injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
+    }
+
+    private static func backend(
+        _ host: HostSettings,
+        _ settings: Settings,
+        _ shared: SharedParts,
+        _ logger: Logger
+    ) throws -> any HostBackend {
+        switch host.backend {
+        case .simulated:
+            return SimulatedHost(
+                name: host.name,
+                settings: try SimulatedSettings(host, settings),
+                stateDirectory: host.directory + "/simulated",
+                world: shared.world,
+                logger: logger
+            )
+        case .qemu, .plugin:
+            throw BackendError.unsupported("backend = \(host.backend.rawValue)")
+        }
+    }
+
+    func served(version: String) -> ServedHost {
+        let injects = injectsPasswords
+        let endpoint = DriverEndpoint(
+            operations: operations,
+            identity: DriverEndpoint.Identity(host: name, backend: kind.rawValue, version: version),
+            injectsPasswords: { injects.value }
+        )
+        return ServedHost(
+            name: name,
+            endpoints: [endpoint],
+            journal: journal,
+            recovery: OperationRecovery(operations: operations)
+        )
+    }
+
+    /// Puts options that may change at run time in force.
+    func apply(_ host: HostSettings, _ settings: Settings) {
+        operations.settings = OperationSettings(host, settings)
+        operations.console.settings = ConsoleSettings(host)
+        injectsPasswords.value = host.hyperv.configDriveInjectPassword
+    }
+}
+
+/// A value that is replaced while others read it.
+final class Box<Value: Sendable>: Sendable {
+    private let state: Mutex<Value>
+
+    init(_ value: Value) { state = Mutex(value) }
+
+    var value: Value {
+        get { state.withLock { $0 } }
+        set { state.withLock { $0 = newValue } }
+    }
+}
+
+/// The hosts of this process as destinations of each other's live migrations.
+final class LocalPeers: MigrationPeers {
+    private let hosts = Mutex<[String: VMOps]>([:])
+
+    func set(_ operations: [VMOps]) {
+        hosts.withLock { $0 = Dictionary(uniqueKeysWithValues: operations.map { ($0.host, $0) }) }
+    }
+
+    func peer(_ host: String) throws -> any MigrationPeer {
+        guard let peer = hosts.withLock({ $0[host] }) else {
+            throw OperationError(
+                .migrationPreCheckError,
+                "Migration pre-check error: host \(host) is not served by this worker",
+                details: ["reason": "unknown destination \(host)"]
+            )
+        }
+        return peer
+    }
+}

@@ -1,0 +1,24 @@
+import VMOps
+
+import struct Configuration.HostSettings
+import struct Configuration.Settings
+
+extension OperationSettings {
+    init(_ host: HostSettings, _ settings: Settings) {
+        self.init(imagesPath: settings.imagesPath)
+        useCopyOnWriteImages = host.compute.useCowImages
+        configDriveFormat = host.compute.configDriveFormat.rawValue
+        dynamicMemoryRatio = host.hyperv.dynamicMemoryRatio
+        limitCPUFeatures = host.hyperv.limitCPUFeatures
+        enableMetricsCollection = host.hyperv.enableInstanceMetricsCollection
+        softRebootTimeout = host.hyperv.waitSoftReboot
+        powerOffPollInterval = host.console.pollInterval
+        resumeGuestsOnStart = host.compute.resumeGuestsStateOnHostBoot
+        maxQueuePerInstance = settings.limits.maxQueue
+    }
+}
+
+extension Settings {
+    /// Images are shared by the hosts of the process.
+    var imagesPath: String { statePath + "/images" }
+}

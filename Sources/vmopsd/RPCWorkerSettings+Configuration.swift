@@ -1,0 +1,45 @@
+import Configuration
+import Logging
+import OsloMessaging
+import RPCWorker
+
+extension RPCWorkerSettings {
+    init(_ settings: Settings) {
+        let messaging = settings.messaging
+        self.init(
+            exchange: messaging.controlExchange,
+            topics: [messaging.computeTopic] + [messaging.computeAltTopic].compactMap { $0 },
+            topology: settings.topologyOptions,
+            prefetch: UInt16(clamping: settings.limits.prefetch),
+            admission: AdmissionLimits(settings.limits),
+            replies: ReplySettings(
+                mandatory: messaging.directMandatory,
+                retryTimeout: messaging.missingConsumerRetryTimeout
+            ),
+            maximumMessageBytes: settings.limits.maxMessageBytes,
+            ping: messaging.rpcPingEnabled,
+            drainTimeout: settings.limits.drainTimeout
+        )
+    }
+}
+
+extension AdmissionLimits {
+    init(_ limits: LimitSettings) {
+        self.init(running: limits.maxInflight, runningPerHost: limits.maxInflight)
+    }
+}
+
+extension Logger.Level {
+    init(_ level: LogLevel) {
+        self =
+            switch level {
+            case .trace: .trace
+            case .debug: .debug
+            case .info: .info
+            case .notice: .notice
+            case .warning: .warning
+            case .error: .error
+            case .critical: .critical
+            }
+    }
+}

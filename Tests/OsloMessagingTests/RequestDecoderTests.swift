@@ -200,7 +200,8 @@ import Testing
     }
 
     @Test func aRejectionSaysWhereButNotWhat() throws {
-        let rejection = try #require(self.rejection(try enveloped(#"{"method": "m", "args": {"admin_pass": "hunter2}}"#)))
+        let body = try enveloped(#"{"method": "m", "args": {"admin_pass": "hunter2}}"#)
+        let rejection = try #require(self.rejection(body))
         #expect(rejection.position == 49)
         #expect(rejection.parserCode != nil)
         #expect(rejection.description.contains("\(rejection.size) bytes"))

@@ -128,8 +128,8 @@ final class GuestReactor: Sendable {
     func untilSleeping(_ count: Int) async {
         let id = newToken()
         await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let reached = state.withLock { state in
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                let reached = state.withLock { state -> [CheckedContinuation<Void, Never>] in
                     if state.stopping || state.cancelledEarly.remove(id) != nil { return [continuation] }
                     state.watchers.append((id, count, continuation))
                     return Self.takeWatchers(&state)

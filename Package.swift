@@ -149,7 +149,7 @@ let package = Package(
                 "Support", logging,
             ]
         ),
-        tests("ConfigurationTests", ["Configuration", "AMQPModel", "OsloMessaging", "Support"]),
+        tests("ConfigurationTests", ["SimulatedHost", "Configuration", "AMQPModel", "OsloMessaging", "Support"]),
         tests("ObservabilityTests", ["Observability", "Support", logging, metrics]),
         tests(
             "RPCClientTests",

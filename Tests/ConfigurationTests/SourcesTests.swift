@@ -95,7 +95,7 @@ import Testing
         let settings = try settings(text)
         #expect(settings.statePath == "/srv/h")
         #expect(settings.compute.myIP == "$x $y $")
-        #expect(settings.simulated.bootLines == 1)
+        #expect(settings.simulated.texts == ["boot_lines": "1"])
         #expect(settings.admin.listen == .unix(path: "/srv/h/5.sock"))
     }
 

@@ -40,6 +40,7 @@ private func writeImage(_ path: String, size: Int) throws {
     _ = FileManager.default.createFile(atPath: path, contents: nil)
     let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
     try file.truncate(atOffset: UInt64(size))
+    try file.seek(toOffset: 0)
     try file.write(contentsOf: Data((0..<4096).map { UInt8(truncatingIfNeeded: $0 &* 7) }))
     try file.seek(toOffset: UInt64(size - 512))
     try file.write(contentsOf: Data(repeating: 0xA5, count: 512))
@@ -135,16 +136,18 @@ private func writeImage(_ path: String, size: Int) throws {
     @Test func copyKeepsContentAndHolesAndCanBeLarger() async throws {
         try await withTemporaryDirectory { directory in
             let images = images(directory, searchPath: "")
-            try writeImage(directory + "/base.raw", size: 64 << 20)
+            try writeImage(directory + "/base.raw", size: 8 << 20)
             let image = try await images.image("base")
             let info = try await images.createDisk(
-                DiskRequest(path: directory + "/disk", format: "raw", source: .copy(image), virtualSize: 128 << 20)
+                DiskRequest(path: directory + "/disk", format: "raw", source: .copy(image), virtualSize: 16 << 20)
             )
-            #expect(info.virtualSize == 128 << 20)
+            #expect(info.virtualSize == 16 << 20)
             #expect(info.actualSize < 4 << 20)
             let copy = try read(directory + "/disk")
             let base = try read(directory + "/base.raw")
-            #expect(Array(copy.prefix(64 << 20)) == base)
+            // Compared outside of the expectation, which would print both.
+            let isSame = copy.starts(with: base)
+            #expect(isSame)
         }
     }
 
@@ -289,7 +292,8 @@ struct QemuImgTests {
             )
             let info = try await images.exportDisk(directory + "/disk", to: directory + "/snapshot", format: "raw")
             #expect(info.backingFile == nil)
-            #expect(try read(directory + "/snapshot") == read(directory + "/base.raw"))
+            let isSame = try read(directory + "/snapshot") == read(directory + "/base.raw")
+            #expect(isSame)
         }
     }
 
@@ -306,7 +310,8 @@ struct QemuImgTests {
             #expect(info.virtualSize == 8 << 20)
             let back = try await images.exportDisk(directory + "/disk", to: directory + "/back", format: "raw")
             #expect(back.virtualSize == 8 << 20)
-            #expect(try read(directory + "/back") == read(directory + "/base.raw"))
+            let isSame = try read(directory + "/back") == read(directory + "/base.raw")
+            #expect(isSame)
         }
     }
 }

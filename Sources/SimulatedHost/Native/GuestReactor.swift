@@ -129,7 +129,7 @@ final class GuestReactor: Sendable {
         let id = newToken()
         await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                let reached = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+                let reached = state.withLock { state in
                     if state.stopping || state.cancelledEarly.remove(id) != nil { return [continuation] }
                     state.watchers.append((id, count, continuation))
                     return Self.takeWatchers(&state)
@@ -137,10 +137,10 @@ final class GuestReactor: Sendable {
                 for watcher in reached { watcher.resume() }
             }
         } onCancel: {
-            let watcher = state.withLock { state in
+            let watcher = state.withLock { state -> CheckedContinuation<Void, Never>? in
                 guard let place = state.watchers.firstIndex(where: { $0.id == id }) else {
                     state.cancelledEarly.insert(id)
-                    return CheckedContinuation<Void, Never>?.none
+                    return nil
                 }
                 return state.watchers.remove(at: place).continuation
             }

@@ -66,6 +66,7 @@ let package = Package(
             "RPCClient",
             ["Support", "AMQPModel", "JSONCodec", "OsloMessaging", "AMQPTransport", logging, metrics]
         ),
+        library("ControlClient", ["Support", "AMQPModel", "JSONCodec", "OsloMessaging", "RPCClient"]),
         library(
             "RPCWorker",
             [
@@ -100,8 +101,8 @@ let package = Package(
         .executableTarget(
             name: "vmopsctl",
             dependencies: [
-                "Support", "AMQPModel", "AMQPTransport", "JSONCodec", "OsloMessaging", "RPCClient", "Configuration",
-                logging, argumentParser,
+                "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "RPCClient", "ControlClient", "Configuration",
+                logging, argumentParser, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -154,6 +155,10 @@ let package = Package(
         tests(
             "RPCClientTests",
             ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", logging]
+        ),
+        tests(
+            "ControlClientTests",
+            ["ControlClient", "RPCClient", "OsloMessaging", "JSONCodec", "Support"]
         ),
         tests(
             "RPCWorkerTests",

@@ -1,0 +1,68 @@
+import ArgumentParser
+import ControlClient
+import Support
+import Synchronization
+
+struct LiveMigrateCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "live-migrate",
+        abstract: "Move a running instance to another host."
+    )
+
+    @Argument(help: "Name or uuid.")
+    var name: String
+    @Argument(help: "The host to move it to.")
+    var destination: String
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: AnswerLimit
+
+    @concurrent
+    func run() async throws {
+        let (name, destination, isQuiet) = (name, destination, common.json)
+        let progress = MigrationOutput(isQuiet: isQuiet)
+        defer { progress.end() }
+        let instance = try await common.connect(limit.timeout) { compute in
+            try await compute.liveMigrate(InstanceReference(name), to: destination) { source, state in
+                progress.show(source, state, destination)
+            }
+        }
+        progress.end()
+        common.show(instance)
+    }
+}
+
+/// Draws the bar on a terminal, else writes lines; to standard error, because neither is the result.
+private final class MigrationOutput: Sendable {
+    private struct State {
+        var display: MigrationDisplay?
+        var isDrawn = false
+    }
+
+    private let isQuiet: Bool
+    private let state = Mutex(State())
+
+    init(isQuiet: Bool) { self.isQuiet = isQuiet }
+
+    func show(_ source: Instance, _ migration: MigrationState, _ destination: String) {
+        guard !isQuiet else { return }
+        state.withLock { state in
+            var display =
+                state.display
+                ?? MigrationDisplay(name: source.name, source: source.host, destination: destination)
+            if Terminal.isError {
+                Terminal.draw("\r" + display.bar(migration, columns: Terminal.columns) + "\u{1B}[K")
+                state.isDrawn = true
+            } else if let line = display.line(migration) {
+                Terminal.complain(line)
+            }
+            state.display = display
+        }
+    }
+
+    func end() {
+        state.withLock { state in
+            if state.isDrawn { Terminal.draw("\r\u{1B}[K") }
+            state.isDrawn = false
+        }
+    }
+}

@@ -109,7 +109,7 @@ let package = Package(
         .executableTarget(
             name: "vmops-bench",
             dependencies: [
-                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", argumentParser, subprocess,
+                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging, argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -150,7 +150,7 @@ let package = Package(
                 "Support", logging,
             ]
         ),
-        tests("ConfigurationTests", ["Configuration", "AMQPModel", "OsloMessaging", "Support"]),
+        tests("ConfigurationTests", ["SimulatedHost", "Configuration", "AMQPModel", "OsloMessaging", "Support"]),
         tests("ObservabilityTests", ["Observability", "Support", logging, metrics]),
         tests(
             "RPCClientTests",

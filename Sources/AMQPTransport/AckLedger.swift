@@ -39,7 +39,8 @@ struct AckLedger {
         return true
     }
 
-    var hasUnsent: Bool { !touched.isEmpty }
+    /// Acknowledgements that wait for the next flush.
+    var unsent: Int { touched.count }
 
     /// Calls `send` with each tag to acknowledge and whether it stands for all before it.
     mutating func flush(_ send: (_ tag: UInt64, _ multiple: Bool) -> Void) {

@@ -164,7 +164,7 @@ package final class BrokerSession: Sendable {
     /// Publishes a message after declaring `steps`, each once per connection.
     ///
     /// `completion` is called exactly once, on the I/O thread (or the caller's when the message is refused at once),
-    /// and must not wait. The message is repeated over reconnections until the broker confirms it, so it may arrive
+    /// and must not wait; it may come a few milliseconds after the broker's confirmation. The message is repeated over reconnections until the broker confirms it, so it may arrive
     /// twice. Bounded: messages wait while the broker blocks or is away; at ``SessionSettings/outboundMessages`` or
     /// `outboundBytes` deliveries stop, and at twice that publishing fails at once.
     package func publish(
@@ -172,10 +172,14 @@ package final class BrokerSession: Sendable {
         declaring steps: [TopologyStep] = [],
         completion: (@Sendable (PublishOutcome) -> Void)? = nil
     ) {
+        publish(OutboundEntry(message: message, declaring: steps, completion: completion))
+    }
+
+    private func publish(_ entry: OutboundEntry) {
+        let message = entry.message
         let counters = core.counters
         counters.outboundMessages.add(1, ordering: .relaxed)
         counters.outboundBytes.add(message.body.count, ordering: .relaxed)
-        let entry = OutboundEntry(message: message, declaring: steps, completion: completion)
         if let reason = refusal(of: message) { return core.finish(entry, .failed(reason)) }
         if let loop = ownLoop {
             loop.publishing.enqueue(entry)
@@ -191,7 +195,9 @@ package final class BrokerSession: Sendable {
         -> PublishOutcome
     {
         let waiter = OutcomeWaiter()
-        publish(message, declaring: steps) { waiter.resolve(.success($0)) }
+        publish(
+            OutboundEntry(message: message, declaring: steps, isAwaited: true) { waiter.resolve(.success($0)) }
+        )
         return try await waiter.value()
     }
 

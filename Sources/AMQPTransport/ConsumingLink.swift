@@ -14,12 +14,18 @@ final class ConsumingLink: Link {
 
     /// A queue that vanishes again right after it was brought back is not brought back at once.
     private static let cancelPause = Duration.milliseconds(500)
+    /// Acknowledgements are held back for so long, or until there are so many, to go out as one: nobody waits for
+    /// them, and each write costs as much as a whole reply. A small prefetch window is refilled sooner.
+    private static let acknowledgeDelay = Duration.milliseconds(2)
+    private static let acknowledgeBatch = 32
 
     private var topology: Topology
     private var channel = Channel.closed
     private var consumers: [String: Consumer] = [:]
     private var askedConsumers = 0
     private var acks = AckLedger()
+    private var acknowledgeAt = Moment.never
+    private let acknowledgeBatch: Int
     private var assembler: MessageAssembler
     private var reopenAt = Moment.never
     private var reopenPauses = Backoff(initial: .milliseconds(100), maximum: .seconds(5))
@@ -35,11 +41,14 @@ final class ConsumingLink: Link {
 
     init(core: SessionCore) {
         topology = Topology(steps: core.settings.topology)
+        let prefetch = Int(core.settings.prefetch)
+        acknowledgeBatch = prefetch == 0 ? Self.acknowledgeBatch : min(Self.acknowledgeBatch, max(1, prefetch / 4))
         assembler = MessageAssembler(maximumBytes: core.settings.maximumMessageBytes)
         super.init(role: .consuming, core: core)
     }
 
     override var takesInput: Bool { !isThrottled }
+    override var isDeaf: Bool { isThrottled }
 
     // MARK: - Connection and channel
 
@@ -50,6 +59,7 @@ final class ConsumingLink: Link {
         reopenAt = .never
         generation += 1
         acks = AckLedger()
+        acknowledgeAt = .never
         assembler.reset()
         consumers.removeAll()
         askedConsumers = 0
@@ -70,6 +80,8 @@ final class ConsumingLink: Link {
         channel = .closed
         reopenAt = .never
         recoverAt = .never
+        acks = AckLedger()
+        acknowledgeAt = .never
         consumers.removeAll()
         askedConsumers = 0
         cancelsUnderway = 0
@@ -81,19 +93,31 @@ final class ConsumingLink: Link {
         send(.channelCloseOk, channel: Self.messageChannel)
         channel = .closed
         generation += 1
+        acks = AckLedger()
+        acknowledgeAt = .never
         reopenAt = now + reopenPauses.next()
         core.report(.topologyFailed(nil, text: text))
     }
 
-    override var messagesWakeAt: Moment { min(reopenAt, recoverAt) }
+    override var messagesWakeAt: Moment { min(reopenAt, recoverAt, acknowledgeAt) }
 
     override func serviceMessages(now: Moment) -> Bool {
         if reopenAt <= now { openChannel() }
         if recoverAt <= now { recoverCancelled(now: now) }
+        let unsent = acks.unsent
+        if unsent >= acknowledgeBatch || acknowledgeAt <= now || !output.isEmpty || isStopped {
+            flushAcknowledgements()
+        } else if unsent > 0, acknowledgeAt == .never {
+            acknowledgeAt = now + Self.acknowledgeDelay
+        }
+        return false
+    }
+
+    private func flushAcknowledgements() {
+        acknowledgeAt = .never
         acks.flush { tag, multiple in
             output.appendAcknowledge(channel: Self.messageChannel, tag: tag, multiple: multiple)
         }
-        return false
     }
 
     // MARK: - Frames

@@ -55,6 +55,9 @@ class Link {
     /// Encodes what is to be sent on channel 1; `true` when there is more than was encoded.
     func serviceMessages(now: Moment) -> Bool { false }
     func blockedChanged(_ reason: String?) {}
+    func willRead() {}
+    /// Nothing is read for as long as it takes, so the peer's silence means nothing.
+    var isDeaf: Bool { false }
     var messagesWakeAt: Moment { .never }
     var takesInput: Bool { true }
 
@@ -88,7 +91,7 @@ class Link {
     func service(now: Moment) {
         if let address = lifecycle.due(now: now) { connect(to: address, now: now) }
         guard wire != nil else { return }
-        if !takesInput { heartbeat.didRead(now: now) }
+        if isDeaf { heartbeat.didRead(now: now) }
         switch heartbeat.verdict(now: now) {
         case .fine: break
         case .peerIsDead: return end(TransportError(.connectionLost, "no heartbeat from the broker"), now: now)
@@ -133,15 +136,16 @@ class Link {
         return wire == nil ? lifecycle.wakeAt : connected
     }
 
-    /// Reads what has come.
-    func receive(_ polled: PollEntry, now: Moment) {
+    /// Reads what has come, or with `expected` what may have.
+    func receive(_ polled: PollEntry, expected: Bool = false, now: Moment) {
         if polled.canWrite { writeWaits = false }
-        guard let wire, polled.canRead || hasInputLeft else { return }
+        guard let wire, polled.canRead || hasInputLeft || expected else { return }
+        willRead()
         do {
             var frames = 0
             repeat {
                 let frame = try wire.read()
-                if frames == 0 { heartbeat.didRead(now: now) }
+                if frames == 0, polled.canRead || frame != nil { heartbeat.didRead(now: now) }
                 guard let frame else { break }
                 try handle(frame, wire, now: now)
                 guard self.wire === wire else { return }

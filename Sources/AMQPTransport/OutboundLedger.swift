@@ -1,25 +1,24 @@
 import AMQPModel
 import DequeModule
 
-/// A message on its way to the broker, with whoever waits for its outcome.
-struct OutboundEntry: Sendable {
-    var message: OutboundMessage
-    var declaring: [TopologyStep]
-    var completion: (@Sendable (PublishOutcome) -> Void)?
-    /// How often the broker refused it so far.
-    var refusals = 0
-    /// The broker sent it back; its confirmation is still to come.
-    var returned: PublishOutcome?
-    /// Confirmed or given up; kept only until those before it are, too.
-    var finished = false
+/// A message on its way to the broker, with whoever waits for its outcome. An object, because it is moved between
+/// queues several times and a message has many parts to copy.
+final class OutboundEntry: Sendable {
+    let message: OutboundMessage
+    let declaring: [TopologyStep]
+    /// Somebody waits for the outcome and does nothing else meanwhile.
+    let isAwaited: Bool
+    let completion: (@Sendable (PublishOutcome) -> Void)?
 
     init(
         message: OutboundMessage,
         declaring: [TopologyStep] = [],
+        isAwaited: Bool = false,
         completion: (@Sendable (PublishOutcome) -> Void)? = nil
     ) {
         self.message = message
         self.declaring = declaring
+        self.isAwaited = isAwaited
         self.completion = completion
     }
 }
@@ -33,12 +32,23 @@ struct OutboundLedger {
     /// A message that is done with, and how it ended.
     typealias Finished = (entry: OutboundEntry, outcome: PublishOutcome)
 
+    private struct Slot {
+        /// `nil` once confirmed or given up; the slot stays until those before it are done with, too.
+        var entry: OutboundEntry?
+        /// How often the broker refused it so far.
+        var refusals = 0
+    }
+
     private let maximumAttempts: Int
-    private var queued: Deque<OutboundEntry> = []
-    private var unconfirmed: Deque<OutboundEntry> = []
+    private var queued: Deque<Slot> = []
+    private var unconfirmed: Deque<Slot> = []
+    /// Outcomes of messages that were sent back and whose confirmations are still to come, by publish number.
+    private var returned: [UInt64: PublishOutcome] = [:]
     /// Publish number of `unconfirmed.first` on the present channel.
     private var firstNumber: UInt64 = 1
     private(set) var unconfirmedCount = 0
+    /// Unconfirmed messages whose outcome somebody waits for.
+    private(set) var awaitedCount = 0
     /// Messages to be sent one by one, because one of them made the broker close the channel and nobody knows which.
     private var suspects = 0
 
@@ -47,67 +57,73 @@ struct OutboundLedger {
     var queuedCount: Int { queued.count }
     var isEmpty: Bool { queued.isEmpty && unconfirmedCount == 0 }
     /// What the next message needs to be declared first.
-    var nextDeclaring: [TopologyStep]? { queued.first?.declaring }
+    var nextDeclaring: [TopologyStep]? { queued.first?.entry?.declaring }
 
-    mutating func enqueue(_ entry: OutboundEntry) { queued.append(entry) }
+    mutating func enqueue(_ entry: OutboundEntry) { queued.append(Slot(entry: entry)) }
 
     /// Puts messages back to the front, in their order.
-    mutating func enqueueFirst(_ entries: [OutboundEntry]) { queued.prepend(contentsOf: entries) }
+    mutating func enqueueFirst(_ entries: [OutboundEntry]) {
+        queued.prepend(contentsOf: entries.map { Slot(entry: $0) })
+    }
 
     /// Takes the next message out of the queue without publishing it.
-    mutating func withdrawNext() -> OutboundEntry? { queued.popFirst() }
+    mutating func withdrawNext() -> OutboundEntry? { queued.popFirst()?.entry }
 
     /// The message to publish now, which from here on waits for its confirmation; `nil` when there is none, or when
     /// `limit` wait already.
     mutating func publishNext(limit: Int) -> OutboundMessage? {
-        guard unconfirmedCount < (suspects > 0 ? 1 : limit), let entry = queued.popFirst() else { return nil }
-        unconfirmed.append(entry)
+        guard unconfirmedCount < (suspects > 0 ? 1 : limit), let slot = queued.popFirst(), let entry = slot.entry else {
+            return nil
+        }
+        unconfirmed.append(slot)
         unconfirmedCount += 1
+        if entry.isAwaited { awaitedCount += 1 }
         return entry.message
     }
 
     /// `basic.ack`.
     mutating func confirm(_ number: UInt64, multiple: Bool, into finished: inout [Finished]) {
         settle(number, multiple) { ledger, position in
-            let entry = ledger.finish(position)
-            finished.append((entry, entry.returned ?? .confirmed))
+            let number = ledger.firstNumber + UInt64(position)
+            guard let entry = ledger.finish(position).entry else { return }
+            finished.append((entry, ledger.takeReturned(number) ?? .confirmed))
         }
     }
 
     /// `basic.nack`: the message goes to the front of the queue, or is given up after the last attempt.
     mutating func refuse(_ number: UInt64, multiple: Bool, into finished: inout [Finished]) {
-        var again: [OutboundEntry] = []
+        var again: [Slot] = []
         settle(number, multiple) { ledger, position in
-            var entry = ledger.finish(position)
-            entry.refusals += 1
-            entry.returned = nil
-            if entry.refusals < ledger.maximumAttempts {
-                again.append(entry)
-            } else {
-                finished.append((entry, .failed("the broker refused the message \(entry.refusals) times")))
+            _ = ledger.takeReturned(ledger.firstNumber + UInt64(position))
+            var slot = ledger.finish(position)
+            slot.refusals += 1
+            if slot.refusals < ledger.maximumAttempts {
+                again.append(slot)
+            } else if let entry = slot.entry {
+                finished.append((entry, .failed("the broker refused the message \(slot.refusals) times")))
             }
         }
-        enqueueFirst(again)
+        queued.prepend(contentsOf: again)
     }
 
     /// `basic.return`: marks the oldest unconfirmed message it can belong to. The return does not carry the publish
     /// number, so the body decides between messages to one destination.
     mutating func markReturned(exchange: String, routingKey: String, body: [UInt8], code: UInt16, text: String) {
-        let position = unconfirmed.firstIndex { entry in
-            !entry.finished && entry.returned == nil && entry.message.mandatory
-                && entry.message.routingKey == routingKey && entry.message.exchange == exchange
-                && entry.message.body == body
+        let position = unconfirmed.indices.first { position in
+            guard let message = unconfirmed[position].entry?.message, message.mandatory else { return false }
+            return message.routingKey == routingKey && message.exchange == exchange && message.body == body
+                && returned[firstNumber + UInt64(position)] == nil
         }
-        if let position { unconfirmed[position].returned = .returned(code: code, text: text) }
+        if let position { returned[firstNumber + UInt64(position)] = .returned(code: code, text: text) }
+    }
+
+    private mutating func takeReturned(_ number: UInt64) -> PublishOutcome? {
+        returned.isEmpty ? nil : returned.removeValue(forKey: number)
     }
 
     /// The connection is gone: what was unconfirmed is queued again, in front.
     mutating func connectionLost() {
-        let again = unconfirmed.filter { !$0.finished }.map { entry in
-            var entry = entry
-            entry.returned = nil
-            return entry
-        }
+        let again = unconfirmed.filter { $0.entry != nil }
         reset()
         queued.prepend(contentsOf: again)
     }
@@ -116,17 +132,16 @@ struct OutboundLedger {
     /// is given up after its last attempt (at once when nothing would be declared anew for it); else all are sent
     /// again one by one, which finds it.
     mutating func channelClosed(_ text: String, into finished: inout [Finished]) {
-        let open = unconfirmed.filter { !$0.finished }
-        guard open.count == 1, var culprit = open.first else {
+        let open = unconfirmed.filter { $0.entry != nil }
+        guard open.count == 1, var culprit = open.first, let entry = culprit.entry else {
             suspects = max(suspects, open.count)
             return connectionLost()
         }
         reset()
         suspects = max(0, suspects - 1)
         culprit.refusals += 1
-        culprit.returned = nil
-        if culprit.declaring.isEmpty || culprit.refusals >= maximumAttempts {
-            finished.append((culprit, .failed(text)))
+        if entry.declaring.isEmpty || culprit.refusals >= maximumAttempts {
+            finished.append((entry, .failed(text)))
         } else {
             queued.prepend(culprit)
             suspects += 1
@@ -135,8 +150,9 @@ struct OutboundLedger {
 
     /// Gives up everything.
     mutating func failAll(_ reason: String, into finished: inout [Finished]) {
-        for entry in unconfirmed where !entry.finished { finished.append((entry, .failed(reason))) }
-        for entry in queued { finished.append((entry, .failed(reason))) }
+        for slot in unconfirmed + queued {
+            if let entry = slot.entry { finished.append((entry, .failed(reason))) }
+        }
         queued.removeAll()
         suspects = 0
         reset()
@@ -145,6 +161,8 @@ struct OutboundLedger {
     private mutating func reset() {
         unconfirmed.removeAll(keepingCapacity: true)
         unconfirmedCount = 0
+        awaitedCount = 0
+        returned.removeAll()
         firstNumber = 1
     }
 
@@ -152,28 +170,20 @@ struct OutboundLedger {
         guard number >= firstNumber else { return }
         let last = Int(min(number - firstNumber, UInt64(Int.max - 1)))
         guard last < unconfirmed.count else { return }
-        for position in (multiple ? 0 : last)...last where !unconfirmed[position].finished { body(&self, position) }
-        while let first = unconfirmed.first, first.finished {
+        for position in (multiple ? 0 : last)...last where unconfirmed[position].entry != nil { body(&self, position) }
+        while let first = unconfirmed.first, first.entry == nil {
             unconfirmed.removeFirst()
             firstNumber += 1
         }
     }
 
-    private mutating func finish(_ position: Int) -> OutboundEntry {
-        let entry = unconfirmed[position]
-        // Only the mark stays; the message's memory is not held until those before it are confirmed.
-        unconfirmed[position] = OutboundEntry(message: Self.nothing)
-        unconfirmed[position].finished = true
+    /// Empties the slot; the message's memory is not held until those before it are confirmed.
+    private mutating func finish(_ position: Int) -> Slot {
+        let slot = unconfirmed[position]
+        unconfirmed[position].entry = nil
         unconfirmedCount -= 1
+        if slot.entry?.isAwaited == true { awaitedCount -= 1 }
         suspects = max(0, suspects - 1)
-        return entry
+        return slot
     }
-
-    private static let nothing = OutboundMessage(
-        exchange: "",
-        routingKey: "",
-        mandatory: false,
-        properties: MessageProperties(),
-        body: []
-    )
 }

@@ -9,6 +9,10 @@ final class PublishingLink: Link {
     private static let outputLimit = 256 << 10
     /// How often the objects of a message are tried to be declared.
     private static let declarationAttempts = 3
+    /// Confirmations that nobody waits for are read together with the next ones, after this time at the latest: each
+    /// wake-up saved is one less per reply.
+    private static let confirmDelay = Duration.milliseconds(4)
+    private static let confirmBatch = 64
     /// Connection errors that one of our frames caused (AMQP 0-9-1, section 1.1: 501 to 506, 540).
     private static let ourFault: Set<UInt16> = [501, 502, 503, 504, 505, 506, 540]
 
@@ -36,6 +40,9 @@ final class PublishingLink: Link {
     private var declared: Set<TopologyStep> = []
     private var waiting: [Waiting] = []
     private var isBlocked = false
+    /// When confirmations are read at the latest.
+    private var readAt = Moment.never
+    private var mustRead = false
     private var finished: [OutboundLedger.Finished] = []
 
     init(core: SessionCore) {
@@ -48,6 +55,25 @@ final class PublishingLink: Link {
     var isDrained: Bool { ledger.isEmpty && waiting.isEmpty }
 
     func enqueue(_ entry: OutboundEntry) { ledger.enqueue(entry) }
+
+    // MARK: - When to read
+
+    /// Whether the next wait may pass over what the broker says here.
+    private var canReadLater: Bool {
+        readAt != .never && !mustRead && ledger.awaitedCount == 0 && ledger.unconfirmedCount < Self.confirmBatch
+            && !isBlocked && channel == .open && runner.isIdle && !isClosing
+    }
+
+    override var takesInput: Bool { !canReadLater }
+    override var messagesWakeAt: Moment { canReadLater ? readAt : .never }
+
+    /// Confirmations have probably come while others were busy.
+    var expectsInput: Bool { readAt != .never }
+
+    override func willRead() {
+        readAt = .never
+        mustRead = false
+    }
 
     // MARK: - Connection and channel
 
@@ -63,6 +89,7 @@ final class PublishingLink: Link {
     override func ended(code: UInt16?, reason: String) {
         channel = .closed
         partial = nil
+        willRead()
         assembler.reset()
         declared.removeAll()
         blockedChanged(nil)
@@ -77,7 +104,10 @@ final class PublishingLink: Link {
         finishAll()
     }
 
-    override func serviceMessages(now: Moment) -> Bool { pump(now: now) }
+    override func serviceMessages(now: Moment) -> Bool {
+        if readAt <= now { mustRead = true }
+        return pump(now: now)
+    }
 
     override func blockedChanged(_ reason: String?) {
         guard isBlocked != (reason != nil) else { return }
@@ -109,6 +139,7 @@ final class PublishingLink: Link {
         if count > 0 {
             core.counters.published.countUp(by: count)
             core.counters.lastPublish.store(now.nanoseconds, ordering: .relaxed)
+            if readAt == .never { readAt = now + Self.confirmDelay }
         }
         finishAll()
         return output.count >= Self.outputLimit

@@ -67,7 +67,7 @@ final class SessionLoop {
         let now = Moment.now()
         let delivered = core.counters.deliveries.load(ordering: .relaxed)
         consuming.receive(first, now: now)
-        publishing.receive(second, now: now)
+        publishing.receive(second, expected: first.canRead && publishing.expectsInput, now: now)
         if core.counters.deliveries.load(ordering: .relaxed) != delivered {
             core.counters.lastDelivery.store(now.nanoseconds, ordering: .relaxed)
         }

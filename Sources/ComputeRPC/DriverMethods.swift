@@ -102,6 +102,6 @@ struct DriverMethods: Sendable {
 
 extension OperationContext {
     init(_ request: RPCRequest) {
-        self.init(requestKey: request.uniqueID, requestID: request.requestID)
+        self.init(requestKey: request.uniqueID, requestID: request.requestID, caller: request.context)
     }
 }

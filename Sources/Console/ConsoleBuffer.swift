@@ -17,8 +17,8 @@ final class ConsoleBuffer: Sendable {
     enum Room {
         /// Read into the block behind the position, then call ``publish(_:at:count:)``.
         case block(ReactorBlock, at: Int)
-        /// Wait for the call-back given; the number is for ``endStall(_:)``.
-        case full(stall: UInt64)
+        /// Wait for the call-back given.
+        case full
     }
 
     /// What the disk side has to do next.
@@ -40,7 +40,8 @@ final class ConsoleBuffer: Sendable {
         var block: (ReactorBlock, filled: Int)?
         var wantsLarge = false
         var isDropping = false
-        var stall: UInt64 = 0
+        var stalledSince: Duration?
+        var stallIsTimed = false
         var onRoom: (@Sendable () -> Void)?
         var flushIsPlanned = false
         var marks = 0
@@ -97,9 +98,9 @@ final class ConsoleBuffer: Sendable {
     }
 
     private static func stall(_ state: inout State, _ onRoom: @escaping @Sendable () -> Void) -> Room {
-        state.stall += 1
+        state.stalledSince = MonotonicClock.now
         state.onRoom = onRoom
-        return .full(stall: state.stall)
+        return .full
     }
 
     /// Hands over `count` bytes read into `block` behind `position`; 0 gives the room back.
@@ -137,15 +138,31 @@ final class ConsoleBuffer: Sendable {
         state.withLock { $0.flushIsPlanned = false }
     }
 
-    /// Starts dropping if the stall with this number still lasts.
-    func endStall(_ number: UInt64) {
-        let onRoom = state.withLock { state -> (@Sendable () -> Void)? in
-            guard state.stall == number, let onRoom = state.onRoom else { return nil }
-            state.isDropping = true
-            state.onRoom = nil
-            return onRoom
+    /// Whether the reader's stall needs a timer; one at a time is enough.
+    func stallNeedsTimer() -> Bool {
+        state.withLock { state in
+            defer { state.stallIsTimed = true }
+            return !state.stallIsTimed
+        }
+    }
+
+    /// The stall timer has come: starts dropping if a stall has lasted for `limit`.
+    ///
+    /// - Returns: when to look again, `nil` if there is no stall.
+    func stallTimerComes(limit: Duration) -> Duration? {
+        let (again, onRoom) = state.withLock { state -> (Duration?, (@Sendable () -> Void)?) in
+            if let since = state.stalledSince, state.onRoom != nil {
+                let left = limit - (MonotonicClock.now - since)
+                if left > .zero { return (left, nil) }
+                state.isDropping = true
+            }
+            defer { state.onRoom = nil }
+            state.stalledSince = nil
+            state.stallIsTimed = false
+            return (nil, state.onRoom)
         }
         onRoom?()
+        return again
     }
 
     private static func dropOldest(_ state: inout State, until held: Int) {
@@ -206,6 +223,7 @@ final class ConsoleBuffer: Sendable {
             if state.held <= state.limit / 2 { state.isDropping = false }
             guard state.held <= state.limit - state.limit / 4 else { return nil }
             defer { state.onRoom = nil }
+            state.stalledSince = nil
             return state.onRoom
         }
         onRoom?()

@@ -85,6 +85,17 @@ final class ConsoleLog: Sendable {
         }
     }
 
+    /// The reader found the buffer full: sees to it that this does not last longer than the stall limit.
+    func limitStall() {
+        if buffer.stallNeedsTimer() { timeStall(settings.stallLimit) }
+    }
+
+    private func timeStall(_ delay: Duration) {
+        engine.reactor.schedule(after: delay) {
+            if let again = self.buffer.stallTimerComes(limit: self.settings.stallLimit) { self.timeStall(again) }
+        }
+    }
+
     func mark(_ kind: ConsoleMarkKind) {
         buffer.mark(kind)
         requestFlush()

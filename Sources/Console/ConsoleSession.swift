@@ -23,10 +23,11 @@ final class ConsoleSession: Sendable {
         var lastError: String?
         var retry = ConsoleSignal()
         var isHasty = false
+        var closingSince: Duration?
         var isAbandoned = false
     }
 
-    /// For draining at once: long enough that the reactor has looked at the descriptor.
+    /// For draining at once.
     private static let hastyQuiet = Duration.milliseconds(2)
 
     let uuid: InstanceUUID
@@ -72,7 +73,10 @@ final class ConsoleSession: Sendable {
 
     /// Asks for the end; `hasty` does not wait for what the host may still deliver.
     func close(hasty: Bool) {
-        state.withLock { $0.isHasty = hasty }
+        state.withLock { state in
+            state.isHasty = state.isHasty || hasty
+            if state.closingSince == nil { state.closingSince = MonotonicClock.now }
+        }
         closing.set()
         retryNow()
     }
@@ -83,13 +87,23 @@ final class ConsoleSession: Sendable {
         if await !finished.wait(limit: limit) { state.withLock { $0.isAbandoned = true } }
     }
 
+    /// What is left of the drain timeout; nothing for a hasty end.
+    private var timeToDrain: Duration {
+        let timeout = log.settings.drainTimeout
+        return state.withLock { state in
+            if state.isHasty { return .zero }
+            return max(.zero, timeout - (state.closingSince.map { MonotonicClock.now - $0 } ?? .zero))
+        }
+    }
+
     private var isAbandoned: Bool { state.withLock { $0.isAbandoned } }
 
     // MARK: - The task
 
     func run() async {
         await withTaskCancellationHandler {
-            var action = closing.isSet ? send(.closeRequested) : send(.start)
+            // Closed before it began: the machine may have printed all the same, so there is still time to connect.
+            var action = closing.isSet && timeToDrain == .zero ? send(.closeRequested) : send(.start)
             while true {
                 switch action {
                 case .connect: action = await connect()
@@ -140,6 +154,7 @@ final class ConsoleSession: Sendable {
             }
             group.addTask {
                 await self.closing.wait()
+                if self.closing.isSet { try? await Task.sleep(for: self.timeToDrain) }
                 return .closing
             }
             let first = await group.next() ?? .closing
@@ -165,18 +180,15 @@ final class ConsoleSession: Sendable {
         case .descriptor(let descriptor):
             let reader = DescriptorReader(descriptor, into: log, reactor: reactor)
             let request = closing.then {
-                let settings = self.log.settings
-                let quiet = self.state.withLock { $0.isHasty } ? Self.hastyQuiet : settings.drainQuiet
-                reader.drain(quiet: min(quiet, settings.drainTimeout), limit: settings.drainTimeout)
+                let limit = max(self.timeToDrain, Self.hastyQuiet)
+                reader.drain(quiet: min(self.log.settings.drainQuiet, limit), limit: limit)
             }
             let end = await reader.run()
             closing.forget(request)
             return (end, reader.bytes)
         case .stream(let stream):
-            let reader = StreamReader(stream, into: log, reactor: reactor) { self.isAbandoned }
-            let end = await reader.run(closing: closing) {
-                self.state.withLock { $0.isHasty } ? .zero : self.log.settings.drainTimeout
-            }
+            let reader = StreamReader(stream, into: log) { self.isAbandoned }
+            let end = await reader.run(closing: closing) { self.timeToDrain }
             return (end, reader.bytes)
         }
     }

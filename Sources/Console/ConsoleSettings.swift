@@ -29,7 +29,7 @@ package struct ConsoleSettings: Sendable, Hashable {
     /// Captured bytes held in memory for one machine while its disk is slow.
     package var ringBytes = 1_048_576
     /// How long a full ring may hold back the machine before the oldest bytes are dropped.
-    package var stallLimit = Duration.milliseconds(100)
+    package var stallLimit = Duration.seconds(1)
     package var replyCharset = ReplyCharset.utf8
     /// Leaves out the bytes 0x00-0x08 and 0x0B-0x1F of text replies.
     package var stripControl = false

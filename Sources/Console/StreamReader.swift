@@ -7,7 +7,6 @@ import Synchronization
 final class StreamReader: Sendable {
     private let stream: any ConsoleStream
     private let log: ConsoleLog
-    private let reactor: Reactor
     private let count = Atomic<Int>(0)
 
     private let isAbandoned: @Sendable () -> Bool
@@ -15,13 +14,11 @@ final class StreamReader: Sendable {
     init(
         _ stream: any ConsoleStream,
         into log: ConsoleLog,
-        reactor: Reactor,
         isAbandoned: @escaping @Sendable () -> Bool
     ) {
         self.isAbandoned = isAbandoned
         self.stream = stream
         self.log = log
-        self.reactor = reactor
     }
 
     var bytes: Int { count.load(ordering: .relaxed) }
@@ -67,8 +64,8 @@ final class StreamReader: Sendable {
         while !rest.isEmpty, !isAbandoned() {
             let room = ConsoleSignal()
             switch log.buffer.room(onRoom: { room.set() }) {
-            case .full(let stall):
-                reactor.schedule(after: log.settings.stallLimit) { self.log.buffer.endStall(stall) }
+            case .full:
+                log.limitStall()
                 await room.wait()
                 if Task.isCancelled { return }
             case .block(let block, let position):

@@ -46,7 +46,8 @@ package enum JSONReader {
 
     /// Reads a document and hands out the members of its top-level object, without building that object.
     ///
-    /// Keys come as bytes so that the caller makes strings only of those it keeps. No key comes twice.
+    /// Keys come as bytes so that the caller makes strings only of those it keeps. A repeated key may come again: the
+    /// last one counts.
     /// - Returns: false when the document is not an object; nothing was handed out then.
     /// - Throws: also after some members were handed out: what came before an error does not count.
     package static func forEachMember(
@@ -63,9 +64,11 @@ package enum JSONReader {
                 parserCode = try error.codeUnlessFinal()
             }
         }
-        guard case .object(let object) = try python(bytes, limits, parserCode) else { return false }
-        for member in object { body(member.key.utf8.span, member.value) }
-        return true
+        do {
+            return try PythonParser.forEachMember(of: bytes, limits: limits, body)
+        } catch {
+            throw JSONError(error.code, at: error.position, error.message, parserCode: parserCode)
+        }
     }
 
     private static func check(_ bytes: Span<UInt8>, _ limits: JSONLimits) throws(JSONError) {

@@ -120,11 +120,18 @@ package struct JSONWriter: Sendable {
 
     /// Sixteen hexadecimal digits.
     package mutating func append(hex value: UInt64) {
-        var shift: UInt64 = 64
-        while shift > 0 {
-            shift -= 4
-            append(hexDigit: value >> shift)
-        }
+        let digits = (Self.hexDigits(value >> 32).bigEndian, Self.hexDigits(value & 0xFFFF_FFFF).bigEndian)
+        withUnsafeBytes(of: digits) { bytes.append(contentsOf: $0) }
+    }
+
+    /// The eight digits of a 32-bit number, the first one in the highest byte.
+    private static func hexDigits(_ value: UInt64) -> UInt64 {
+        var nibbles = value
+        nibbles = (nibbles & 0xFFFF_0000) << 16 | nibbles & 0xFFFF
+        nibbles = (nibbles & 0x0000_FF00_0000_FF00) << 8 | nibbles & 0x0000_00FF_0000_00FF
+        nibbles = (nibbles & 0x00F0_00F0_00F0_00F0) << 4 | nibbles & 0x000F_000F_000F_000F
+        let letters = (nibbles + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return nibbles + 0x3030_3030_3030_3030 + letters * 0x27
     }
 
     /// Says that text given to ``append(_:)`` ended where a value is due.
@@ -305,12 +312,15 @@ package struct JSONWriter: Sendable {
     }
 
     /// A backslash as it stands under the strings that are open.
+    @inline(__always)
     private mutating func backslash() {
-        for _ in 0..<(1 << level) { bytes.append(UInt8(ascii: "\\")) }
+        bytes.append(UInt8(ascii: "\\"))
+        if level > 0 { for _ in 1..<(1 << level) { bytes.append(UInt8(ascii: "\\")) } }
     }
 
+    @inline(__always)
     private mutating func quoteMark() {
-        for _ in 1..<(1 << level) { bytes.append(UInt8(ascii: "\\")) }
+        if level > 0 { for _ in 1..<(1 << level) { bytes.append(UInt8(ascii: "\\")) } }
         bytes.append(UInt8(ascii: "\""))
     }
 }

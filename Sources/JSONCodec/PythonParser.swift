@@ -17,6 +17,24 @@ struct PythonParser {
         return value
     }
 
+    /// Hands out the members of a document that is an object, in order, repeated keys included.
+    static func forEachMember(
+        of bytes: Span<UInt8>,
+        limits: JSONLimits,
+        _ body: (Span<UInt8>, JSONValue) -> Void
+    ) throws(JSONError) -> Bool {
+        var parser = PythonParser(maximumDepth: limits.maximumDepth)
+        parser.skipSpace(bytes)
+        guard parser.position < bytes.count, bytes[parser.position] == UInt8(ascii: "{") else {
+            _ = try parse(bytes, limits: limits)
+            return false
+        }
+        try parser.members(bytes, room: limits.maximumDepth, body)
+        parser.skipSpace(bytes)
+        guard parser.position == bytes.count else { throw parser.syntax("text after the end of the value") }
+        return true
+    }
+
     private init(maximumDepth: Int) { self.maximumDepth = maximumDepth }
 
     private mutating func value(_ bytes: Span<UInt8>, room: Int) throws(JSONError) -> JSONValue {
@@ -42,18 +60,58 @@ struct PythonParser {
         skipSpace(bytes)
         if take(bytes, UInt8(ascii: "}")) { return object }
         while true {
-            guard position < bytes.count else { throw end("a member's name") }
-            guard bytes[position] == UInt8(ascii: "\"") else { throw syntax("not a member's name") }
+            try expectName(bytes)
             let key = try string(bytes)
-            skipSpace(bytes)
-            guard take(bytes, UInt8(ascii: ":")) else { throw missing(bytes, "a colon") }
-            skipSpace(bytes)
+            try skipColon(bytes)
             object[key] = try value(bytes, room: room - 1)
-            skipSpace(bytes)
-            if take(bytes, UInt8(ascii: "}")) { return object }
-            guard take(bytes, UInt8(ascii: ",")) else { throw missing(bytes, "a comma or a closing brace") }
-            skipSpace(bytes)
+            if try skipComma(bytes) { return object }
         }
+    }
+
+    private mutating func members(
+        _ bytes: Span<UInt8>,
+        room: Int,
+        _ body: (Span<UInt8>, JSONValue) -> Void
+    ) throws(JSONError) {
+        guard room > 0 else { throw tooDeep() }
+        position += 1
+        skipSpace(bytes)
+        if take(bytes, UInt8(ascii: "}")) { return }
+        while true {
+            try expectName(bytes)
+            let run = ByteScan.plainRun(bytes, from: position + 1)
+            if run.isASCII, run.end < bytes.count, bytes[run.end] == UInt8(ascii: "\"") {
+                let key = bytes.extracting((position + 1)..<run.end)
+                position = run.end + 1
+                try skipColon(bytes)
+                body(key, try value(bytes, room: room - 1))
+            } else {
+                let key = try string(bytes)
+                try skipColon(bytes)
+                body(key.utf8.span, try value(bytes, room: room - 1))
+            }
+            if try skipComma(bytes) { return }
+        }
+    }
+
+    private func expectName(_ bytes: Span<UInt8>) throws(JSONError) {
+        guard position < bytes.count else { throw end("a member's name") }
+        guard bytes[position] == UInt8(ascii: "\"") else { throw syntax("not a member's name") }
+    }
+
+    private mutating func skipColon(_ bytes: Span<UInt8>) throws(JSONError) {
+        skipSpace(bytes)
+        guard take(bytes, UInt8(ascii: ":")) else { throw missing(bytes, "a colon") }
+        skipSpace(bytes)
+    }
+
+    /// Steps over what follows a member; whether it was the object's last.
+    private mutating func skipComma(_ bytes: Span<UInt8>) throws(JSONError) -> Bool {
+        skipSpace(bytes)
+        if take(bytes, UInt8(ascii: "}")) { return true }
+        guard take(bytes, UInt8(ascii: ",")) else { throw missing(bytes, "a comma or a closing brace") }
+        skipSpace(bytes)
+        return false
     }
 
     private mutating func array(_ bytes: Span<UInt8>, room: Int) throws(JSONError) -> [JSONValue] {

@@ -10,6 +10,10 @@ package struct ReplyEncoder: Sendable {
     /// Whether replies ask for their return when the queue is gone (`direct_mandatory_flag`).
     package var mandatory: Bool
     private var ids: UniqueIDSequence
+    /// What to reserve for the next reply: replies of one worker are much alike in size.
+    private var room = 512
+
+    private static let mostRoom = 16 << 10
 
     package init(mandatory: Bool = true) {
         self.mandatory = mandatory
@@ -18,7 +22,7 @@ package struct ReplyEncoder: Sendable {
 
     /// The final reply with a result. A result that has no JSON form becomes a failure: a caller is always answered.
     package mutating func result(_ value: JSONValue, to address: ReplyAddress) -> OutboundMessage {
-        var writer = JSONWriter(capacity: 512)
+        var writer = JSONWriter(capacity: room)
         writer.append(#"{"oslo.version": "2.0", "oslo.message": "{\"result\": "#)
         writer.descend(1)
         do {
@@ -32,7 +36,7 @@ package struct ReplyEncoder: Sendable {
 
     /// The final reply with a failure.
     package mutating func failure(_ failure: RemoteFailure, to address: ReplyAddress) -> OutboundMessage {
-        var writer = JSONWriter(capacity: 1024)
+        var writer = JSONWriter(capacity: room)
         writer.append(#"{"oslo.version": "2.0", "oslo.message": "{\"result\": null, \"failure\": "#)
         writer.descend(1)
         writer.string { failure.write(to: &$0) }
@@ -43,7 +47,7 @@ package struct ReplyEncoder: Sendable {
     /// A sign of life for a monitored call. Never to be sent when the request's `_timeout` is null or 0: Python's
     /// client breaks.
     package mutating func heartbeat(to address: ReplyAddress) -> OutboundMessage {
-        var writer = JSONWriter(capacity: 256)
+        var writer = JSONWriter(capacity: 320)
         writer.append(#"{"oslo.version": "2.0", "oslo.message": "{\"result\": null, \"failure\": null, "#)
         writer.append(#"\"ending\": false, \"_msg_id\": "#)
         writer.descend(1)
@@ -56,6 +60,7 @@ package struct ReplyEncoder: Sendable {
         writer.append(#", \"_unique_id\": \""#)
         ids.appendNext(to: &writer)
         writer.append(#"\"}"}"#)
+        room = min(max(writer.bytes.count + 64, 512), Self.mostRoom)
         return .reply(writer.bytes, to: address.queue, mandatory: mandatory)
     }
 }

@@ -12,10 +12,10 @@ struct RequestFields {
     private var uniqueID: JSONValue?
     private var context = JSONObject()
 
-    /// Takes one member; unknown ones are ignored.
+    /// Takes one member; unknown ones are ignored, of repeated ones the last counts.
     mutating func take(_ key: Span<UInt8>, _ value: JSONValue) {
         if key.starts(with: "_context_") {
-            context.append(key.extracting(9..<key.count).text, value)
+            context[key.extracting(9..<key.count).text] = value
         } else if key.equals("method") {
             method = value
         } else if key.equals("args") {

@@ -20,6 +20,7 @@ struct Admission<Ticket> {
         var ready: Deque<Ticket> = []
         /// Being journalled before they are ready.
         var reserved = 0
+        var held = 0
     }
 
     var limits: AdmissionLimits
@@ -39,8 +40,8 @@ struct Admission<Ticket> {
 
     /// A request has come.
     mutating func offer(host: Int) -> Verdict {
-        // Behind those that are held already, or it would overtake them.
-        guard heldTickets.isEmpty else { return .hold }
+        // Behind those of its host that are held already, or it would overtake them.
+        guard hosts[host].held == 0 else { return .hold }
         return place(host: host)
     }
 
@@ -105,7 +106,10 @@ struct Admission<Ticket> {
     }
 
     /// Keeps a request that has no place; bounded by what the broker delivers unacknowledged.
-    mutating func hold(_ ticket: Ticket, host: Int) { heldTickets.append((ticket, host)) }
+    mutating func hold(_ ticket: Ticket, host: Int) {
+        hosts[host].held += 1
+        heldTickets.append((ticket, host))
+    }
 
     /// The next held request that has a place now, and which.
     mutating func nextHeld() -> (ticket: Ticket, verdict: Verdict)? {
@@ -113,14 +117,17 @@ struct Admission<Ticket> {
         let verdict = place(host: first.host)
         guard verdict != .hold else { return nil }
         heldTickets.removeFirst()
+        hosts[first.host].held -= 1
         return (first.ticket, verdict)
     }
 
     /// Forgets held requests: the broker delivers them again.
     mutating func dropHeld(where isGone: (Ticket) -> Bool) -> [Ticket] {
-        let gone = heldTickets.filter { isGone($0.ticket) }.map(\.ticket)
-        if !gone.isEmpty { heldTickets.removeAll { isGone($0.ticket) } }
-        return gone
+        let gone = heldTickets.filter { isGone($0.ticket) }
+        guard !gone.isEmpty else { return [] }
+        heldTickets.removeAll { isGone($0.ticket) }
+        for each in gone { hosts[each.host].held -= 1 }
+        return gone.map(\.ticket)
     }
 
     /// Takes out the waiting requests that `isChosen`; the others keep their order.

@@ -25,6 +25,7 @@ package final class RPCWorker: Service {
     }
 
     private let engine: RequestEngine
+    private let isStopping = Atomic<Bool>(false)
     private let channels: [Channel]
     private let settings: RPCWorkerSettings
     private let logger: Logger
@@ -153,7 +154,8 @@ package final class RPCWorker: Service {
             held: held,
             repliesOwed: channels.reduce(0) { $0 + $1.publisher.waiting },
             monitoredCalls: engine.monitor.count,
-            outstanding: engine.outstanding.count
+            outstanding: engine.outstanding.count,
+            isStopping: isStopping.load(ordering: .relaxed)
         )
     }
 
@@ -192,6 +194,7 @@ package final class RPCWorker: Service {
 
     /// Stops consuming, finishes what was taken, says goodbye. What was delivered and not taken returns to its queue.
     private func shutDown() async {
+        isStopping.store(true, ordering: .relaxed)
         await withDiscardingTaskGroup { group in
             for channel in channels { group.addTask { await channel.session.stopConsuming() } }
         }

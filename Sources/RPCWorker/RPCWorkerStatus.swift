@@ -13,7 +13,9 @@ package struct RPCWorkerStatus: Sendable {
     package var monitoredCalls: Int
     /// Requests taken and not yet ended.
     package var outstanding: Int
+    /// A graceful shutdown has begun.
+    package var isStopping: Bool
 
     /// All sessions serve.
-    package var isReady: Bool { !sessions.isEmpty && sessions.allSatisfy(\.isReady) }
+    package var isReady: Bool { !isStopping && !sessions.isEmpty && sessions.allSatisfy(\.isReady) }
 }

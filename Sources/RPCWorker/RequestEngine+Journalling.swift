@@ -72,10 +72,9 @@ extension RequestEngine {
     }
 
     private func enqueue(_ ticket: MutatingTicket) {
-        let resident = settings.admission.resident
         admission.withLock { admission in
             var ticket = ticket
-            if admission.waiting > resident { ticket.request = nil }
+            if admission.waiting > admission.limits.resident { ticket.request = nil }
             admission.enqueue(ticket, host: ticket.host.index)
         }
     }

@@ -43,7 +43,7 @@ final class RequestEngine: Sendable {
         encoder = Mutex(ReplyEncoder(mandatory: settings.replies.mandatory))
     }
 
-    /// The final reply as a message. A result without a JSON form becomes a failure.
+    /// The final reply as a message. A result without a JSON form, or too large to be sent, becomes a failure.
     func reply(
         _ result: Result<JSONValue, RemoteFailure>,
         to address: ReplyAddress,
@@ -52,7 +52,11 @@ final class RequestEngine: Sendable {
         requestID: String?
     ) -> OutboundMessage {
         switch result {
-        case .success(let value): return encoder.withLock { $0.result(value, to: address) }
+        case .success(let value):
+            let message = encoder.withLock { $0.result(value, to: address) }
+            guard message.body.count > settings.maximumMessageBytes else { return message }
+            let failure = RemoteFailure.valueError("the result of \(method) is too large to be sent")
+            return reply(.failure(failure), to: address, method: method, host: host, requestID: requestID)
         case .failure(let failure):
             let complete = failure.withTraceback(method: method, host: host, requestID: requestID)
             return encoder.withLock { $0.failure(complete, to: address) }

@@ -88,7 +88,7 @@ struct ConsoleOutput: Sendable {
 
     /// Makes text until enough waits.
     mutating func fill() {
-        while count < Self.fillMark, !generators.isEmpty { makeSome() }
+        while count < min(Self.fillMark, limit), !generators.isEmpty { makeSome() }
     }
 
     /// Forgets the first bytes; they were delivered.

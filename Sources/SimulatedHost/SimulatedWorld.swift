@@ -10,12 +10,24 @@ package final class SimulatedWorld: Sendable {
         package var host: String
         package var uuid: InstanceUUID
         package var interfaceID: String
+
+        package init(host: String, uuid: InstanceUUID, interfaceID: String) {
+            self.host = host
+            self.uuid = uuid
+            self.interfaceID = interfaceID
+        }
     }
 
     package struct ConnectedVolume: Sendable, Hashable {
         package var host: String
         package var volumeID: String
         package var path: String
+
+        package init(host: String, volumeID: String, path: String) {
+            self.host = host
+            self.volumeID = volumeID
+            self.path = path
+        }
     }
 
     /// Called at the start of every primitive and of every phase of a migration, after its delay; what it throws
@@ -64,6 +76,12 @@ package final class SimulatedWorld: Sendable {
 
     /// Returns once at least `count` primitives wait for the clock (a delay, a migration): the moment to advance it.
     package func untilSleeping(_ count: Int = 1) async { await reactor.untilSleeping(count) }
+
+    /// How often the guests' thread woke up; it does not while every guest is idle.
+    package var wakeUps: Int { reactor.wakeUps }
+
+    /// Timers that are set for guests and primitives.
+    package var timers: Int { reactor.timers }
 
     // MARK: Faults
 

@@ -5,7 +5,7 @@
 package struct JSONObject: Sendable {
     package typealias Element = (key: String, value: JSONValue)
 
-    private static let linearLimit = 16
+    private static let linearLimit = 32
 
     private var members: [Element] = []
     private var index: [String: Int] = [:]

@@ -1,4 +1,5 @@
 package import HostBackend
+package import Support
 
 /// Hears of operations as they start and end, for notifications. Called in order per instance; must not wait.
 package protocol OperationObserver: Sendable {
@@ -19,10 +20,13 @@ package struct OperationContext: Sendable, Hashable {
     package var requestKey: String?
     /// The request id that operators search logs for.
     package var requestID: String?
+    /// The request's context, for those who are told of the operation.
+    package var caller: JSONObject
 
-    package init(requestKey: String? = nil, requestID: String? = nil) {
+    package init(requestKey: String? = nil, requestID: String? = nil, caller: JSONObject = [:]) {
         self.requestKey = requestKey
         self.requestID = requestID
+        self.caller = caller
     }
 }
 

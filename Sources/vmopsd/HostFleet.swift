@@ -2,6 +2,7 @@ import Configuration
 import Console
 import Journal
 import Logging
+import RPCClient
 import RPCWorker
 import ServiceLifecycle
 import SimulatedHost
@@ -11,6 +12,7 @@ import VMOps
 /// All hosts of the process.
 final class HostFleet: Service {
     private let stacks: [HostStack]
+    private let notifier: Notifier?
     private let logger: Logger
 
     init(_ settings: Settings, logger: Logger) async throws {
@@ -21,6 +23,7 @@ final class HostFleet: Service {
             stacks.append(try HostStack(host, settings, shared, logger: logger))
         }
         self.stacks = stacks
+        notifier = shared.notifier
         shared.peers.set(stacks.map(\.operations))
     }
 
@@ -45,6 +48,15 @@ final class HostFleet: Service {
     func run() async throws {
         await withGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
+                if let notifier {
+                    group.addTask {
+                        do {
+                            try await notifier.run()
+                        } catch {
+                            self.logger.error("notifications ended", metadata: ["error": "\(error)"])
+                        }
+                    }
+                }
                 for stack in stacks { group.addTask { await stack.operations.run() } }
             }
         } onGracefulShutdown: {
@@ -57,6 +69,7 @@ final class HostFleet: Service {
     private func stop() async {
         await withDiscardingTaskGroup { group in
             for stack in stacks { group.addTask { await stack.operations.stop() } }
+            if let notifier { group.addTask { await notifier.close() } }
         }
     }
 

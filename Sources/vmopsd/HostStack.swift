@@ -3,6 +3,7 @@ import Console
 import HostBackend
 import Journal
 import Logging
+import RPCClient
 import RPCWorker
 import SimulatedHost
 import Support
@@ -19,11 +20,34 @@ struct SharedParts {
     let consoles: ConsoleEngine
     let committers: CommitterPool
     let peers = LocalPeers()
+    /// Sends notifications, if any driver is configured.
+    let notifier: Notifier?
 
     init(_ settings: Settings, logger: Logger) throws {
         world = try SimulatedWorld()
         consoles = try ConsoleEngine()
         committers = .shared
+        notifier = try NotifierSettings(settings).map { notifications in
+            Notifier(
+                connection: try settings.notificationConnectionOptions(name: ProcessEnvironment.connectionName()),
+                settings: notifications,
+                logger: logger
+            )
+        }
+    }
+
+    /// Tells of the operations of a host.
+    func observer(_ host: String) -> any OperationObserver {
+        guard let notifier else { return SilentObserver() }
+        return ComputeNotifier(host: host) { priority, eventType, payload, context in
+            notifier.notify(
+                priority,
+                eventType,
+                payload: payload,
+                context: context,
+                publisherID: "compute.\(host)"
+            )
+        }
     }
 }
 
@@ -62,7 +86,7 @@ struct HostStack: Sendable {
             instancesPath: host.directory + "/instances",
             settings: OperationSettings(host, settings),
             peers: shared.peers,
-            observer: SilentObserver(),
+            observer: shared.observer(host.name),
             logger: logger
         )
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)

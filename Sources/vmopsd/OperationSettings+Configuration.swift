@@ -5,7 +5,7 @@ import struct Configuration.Settings
 
 extension OperationSettings {
     init(_ host: HostSettings, _ settings: Settings) {
-        self.init(imagesPath: settings.imagesPath)
+        self.init(imagesPath: host.simulated.texts["images_path"] ?? settings.imagesPath)
         useCopyOnWriteImages = host.compute.useCowImages
         configDriveFormat = host.compute.configDriveFormat.rawValue
         dynamicMemoryRatio = host.hyperv.dynamicMemoryRatio

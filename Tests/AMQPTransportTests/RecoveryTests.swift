@@ -68,6 +68,27 @@ struct RecoveryTests {
         }
     }
 
+    @Test func heartbeatsGoOutWhileEveryPoolThreadIsBusy() async throws {
+        try await TestBroker.withVirtualHost { url in
+            let recorder = Recorder()
+            let options = try ConnectionOptions.url(url, heartbeatSeconds: 1)
+            try await withSession(options, topology: queueTopology("q"), handler: recorder) { session in
+                await withTaskGroup(of: Void.self) { group in
+                    for _ in 0..<16 {
+                        group.addTask {
+                            // Longer than the broker waits for a sign of life, and without ever giving way.
+                            let start = Moment.now()
+                            while Moment.now().since(start) < 3_000_000_000 {}
+                        }
+                    }
+                }
+                _ = try await session.publish(.to(queue: "q", "alive"))
+                try await eventually { recorder.bodies == ["alive"] }
+                #expect(recorder.losses == 0)
+            }
+        }
+    }
+
     @Test func aConnectionClosedByAnAdministratorComesBackUnderTheSameNames() async throws {
         let broker = try #require(TestBroker.shared)
         let name = "test-\(UniqueID.make())"

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// Holds the sources against the table in `docs/architecture.md`.

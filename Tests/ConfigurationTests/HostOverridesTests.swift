@@ -12,17 +12,17 @@ import Testing
             backend = qemu
             console.archives = 5
             spin_limit = 9
-            delay_spawn_ms = 20
+            delay_create_machine_ms = 20
             [host:a]
-            fault_power_on = every:3 no_space
+            fault_set_state = every:3 unavailable
             """
         let settings = try settings(text)
         let (a, b) = (settings.hosts[0], settings.hosts[1])
         #expect(a.backend == .simulated && b.backend == .qemu)
         #expect(a.console.archives == 2 && b.console.archives == 5)
         #expect(a.console.spinLimit == 5 && b.console.spinLimit == 9)
-        #expect(a.simulated.delays == [:] && b.simulated.delays == [.spawn: .milliseconds(20)])
-        #expect(a.simulated.faults == [.powerOn: FaultRule(.every(3), code: "no_space")])
+        #expect(a.simulated.texts == ["fault_set_state": "every:3 unavailable"])
+        #expect(b.simulated.texts == ["delay_create_machine_ms": "20"])
         #expect(settings.console.archives == 2)
     }
 
@@ -51,11 +51,5 @@ import Testing
     @Test func invalidOverrideIsAnError() {
         let result = load("hosts = a\n[host:a]\nconsole.archives = x\n")
         #expect(result.texts == ["error: test.conf:3: host:a.console.archives: 'x' is not an integer"])
-    }
-
-    @Test func faultRulesApplyToTheirAttempts() {
-        #expect((1...6).filter(FaultRule(.every(3)).applies) == [3, 6])
-        #expect((1...6).filter(FaultRule(.nth(2)).applies) == [2])
-        #expect((1...3).filter(FaultRule(.always).applies) == [1, 2, 3])
     }
 }

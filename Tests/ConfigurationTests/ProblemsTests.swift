@@ -72,10 +72,10 @@ import Testing
         "[console]\nreconnect_initial_ms = 3000", "[journal]\nretention_hours = 23",
         "[admin]\nlisten = 0.0.0.0:80", "[admin]\nlisten = example.org:80", "[admin]\nlisten = unix:x",
         "[limits]\nallowed_exchanges = neutron", "compute_alt_topic = compute", "compute_topic = a b",
-        "transport_url = http://h/", "transport_url = nonsense", "state_path = relative",
-        "[oslo_messaging_notifications]\ndriver = carrier-pigeon", "[simulated]\nfault_spawn = sometimes",
-        "[simulated]\nfault_spawn = nth:0", "[simulated]\nfault_spawn = always a b",
-        "[simulated]\ndelay_spawn_ms = -1", "rpc_response_timeout = 1e300",
+        "transport_url = http://h/", "transport_url = nonsense", "log_file = relative",
+        "[oslo_messaging_notifications]\ndriver = carrier-pigeon", "[simulated]\nfault_set_state = sometimes",
+        "[simulated]\nfault_set_state = nth:0", "[simulated]\nfault_set_state = always a b",
+        "[simulated]\ndelay_set_state_ms = -1", "rpc_response_timeout = 1e300",
     ])
     func whatDoesNotGoIsAnError(text: String) {
         let result = load(text)

@@ -20,10 +20,10 @@ import Testing
     }
 
     @Test func removedLinesGoBackToTheDefault() throws {
-        let old = try settings("hosts = a\n[console]\narchives = 9\n[host:a]\nfault_spawn = always\n")
+        let old = try settings("hosts = a\n[console]\narchives = 9\n[host:a]\nconsole.segment_bytes = 9000\n")
         let (merged, difference) = old.reloading(try settings("hosts = a"))
-        #expect(difference.applied.map(\.option) == ["console.archives", "host:a.simulated.fault_spawn"])
-        #expect(merged.hosts[0].simulated.faults == [:])
+        #expect(difference.applied.map(\.option) == ["host:a.console.segment_bytes", "console.archives"])
+        #expect(merged.hosts[0].console.segmentBytes == 524_288)
         #expect(merged.console.archives == 1)
     }
 

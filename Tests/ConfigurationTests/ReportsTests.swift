@@ -7,7 +7,7 @@ import Testing
     private static let odd = """
         hosts = a,b
         my_ip = $$dollar \\$ "quoted"
-        transport_url = rabbit://user:hunter2@h1:5672,other:hunter3@h2/vh?ssl_key_password=hunter4
+        transport_url = rabbit://user:hunter2@h1:5672,other:hunter3@h2/vh?heartbeat_timeout_threshold=10
         [oslo_messaging_notifications]
         driver = log
         driver = messaging
@@ -59,7 +59,9 @@ import Testing
     @Test func sampleDefaultsAreTheDefaults() throws {
         let lines = ConfigurationReport.sample().split(separator: "\n", omittingEmptySubsequences: false)
         let uncommented = lines.map { line -> Substring in
-            let isOption = line.hasPrefix("#") && !line.hasPrefix("# ") && line.contains(" =") && !line.contains("<")
+            let isOption =
+                line.hasPrefix("#") && !line.hasPrefix("# ") && line.contains(" =")
+                && !line.contains("<") && !line.contains("$host")
             return isOption ? line.dropFirst() : line
         }
         let text = uncommented.joined(separator: "\n").replacingOccurrences(of: "[host:NAME]", with: "")

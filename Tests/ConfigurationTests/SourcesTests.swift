@@ -87,7 +87,7 @@ import Testing
             host = h
             my_ip = $$x \\$y $
             [admin]
-            listen = unix:$state_path/$admin.timeout.sock
+            listen = unix:$state_path/${admin.timeout}.sock
             timeout = 5
             [simulated]
             boot_lines = $console.archives
@@ -95,7 +95,8 @@ import Testing
         let settings = try settings(text)
         #expect(settings.statePath == "/srv/h")
         #expect(settings.compute.myIP == "$x $y $")
-        #expect(settings.simulated.bootLines == 1)
+        #expect(settings.simulated.texts == ["boot_lines": "1"])
+        #expect(settings.admin.listen == .unix(path: "/srv/h/5.sock"))
     }
 
     @Test func badReferencesAreErrors() {

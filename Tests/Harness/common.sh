@@ -95,7 +95,7 @@ log_to() {
 build_failed() {
     case "$(tail -n 60 "$2")" in
     *"No space left on device"*) fail "the disk is full: make room in $root" ;;
-    *"Could not resolve host"* | *"Failed to clone repository"* | *"unable to access"*)
+    *"Could not resolve host"* | *"Failed to clone repository"* | *"Git command"*"failed"*)
         fail "the Swift packages cannot be fetched: connect this machine to github.com and run it again" ;;
     esac
     fail "$1 does not build (all of it: $2)"

@@ -1,5 +1,5 @@
-package import HostBackend
 import Glibc
+package import HostBackend
 import Synchronization
 import TestSupport
 
@@ -61,7 +61,8 @@ package final class ConsoleReader: Sendable {
     /// Waits until the text is there, and returns everything read so far.
     @discardableResult
     package func until(_ part: String) async throws -> String {
-        try await eventually("\(part.debugDescription) on the console, which has \(text.suffix(300).debugDescription)") {
+        try await eventually("\(part.debugDescription) on the console, which has \(text.suffix(300).debugDescription)")
+        {
             text.contains(part)
         }
         return text

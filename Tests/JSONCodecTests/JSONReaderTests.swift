@@ -39,6 +39,7 @@ import Testing
             ("1e400", .double(.infinity)), ("-1e400", .double(-.infinity)),
             (#""lone \ud83d surrogate""#, .string("lone \u{FFFD} surrogate")),
             (#""\ude80\ud83d\ud83d\ude80\ud83dx""#, .string("\u{FFFD}\u{FFFD}🚀\u{FFFD}x")),
+            (#""\udc00\udc00 \udbff\udfff""#, .string("\u{FFFD}\u{FFFD} \u{10FFFF}")),
             (#"{"a\u0000b": 1}"#, ["a\0b": 1]), (#"{"\ud83d": 1}"#, ["\u{FFFD}": 1]),
         ] as [(String, JSONValue)]
     )

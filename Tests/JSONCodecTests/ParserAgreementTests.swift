@@ -1,4 +1,5 @@
 import Support
+import TestSupport
 import Testing
 
 @testable import JSONCodec
@@ -43,4 +44,38 @@ import Testing
             if try !compare(bytes) { #expect(bytes.contains(UInt8(ascii: "\\"))) }
         }
     }
+
+    @Test func ownParserAgreesOnCapturedMessagesAndTheirMutations() throws {
+        var random = RandomDocument(seed: 77)
+        var accepted = 0
+        for vector in try OsloVector.all() {
+            guard let inner = EnvelopeScan.inner(vector.body.span) else { continue }
+            if try compare(inner) { accepted += 1 }
+            for _ in 0..<20 where try compare(random.mutate(inner)) { accepted += 1 }
+        }
+        #expect(accepted > 300)
+    }
+
+    /// Handed out one by one, the members are those of the object read whole.
+    @Test(arguments: 0..<4 as Range<UInt64>)
+    func membersHandedOutAreThoseOfTheObject(_ seed: UInt64) throws {
+        var random = RandomDocument(seed: 300 + seed)
+        for _ in 0..<200 {
+            let text = random.mutate(try JSONWriter.bytes(of: .object(random.object(0))))
+            guard let whole = try? PythonParser.parse(text.span, limits: JSONLimits()).objectValue else { continue }
+            let expected = try JSONWriter.bytes(of: .object(whole))
+            var own = JSONObject()
+            let ownIsObject = try PythonParser.forEachMember(of: text.span, limits: JSONLimits()) { own[$0.text] = $1 }
+            #expect(ownIsObject)
+            #expect(try JSONWriter.bytes(of: .object(own)) == expected)
+            guard (try? JanssonReader.read(text.span, limits: JSONLimits())) != nil else { continue }
+            var other = JSONObject()
+            _ = try JanssonReader.forEachMember(of: text.span, limits: JSONLimits()) { other[$0.text] = $1 }
+            #expect(try JSONWriter.bytes(of: .object(other)) == expected)
+        }
+    }
+}
+
+extension Span<UInt8> {
+    fileprivate var text: String { withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) } }
 }

@@ -26,7 +26,7 @@ enum HTTPClient {
         return Answer(status: status, headers: headers, body: parts.count > 1 ? String(parts[1]) : "")
     }
 
-    static func exchange(_ text: String, at address: AdminAddress) throws -> String {
+    static func exchange(_ text: String, at address: AdminAddress, thenEnd: Bool = false) throws -> String {
         let resolved = try ResolvedAddress(address)
         let descriptor = socket(resolved.family, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
@@ -35,6 +35,7 @@ enum HTTPClient {
         }
         let bytes = Array(text.utf8)
         _ = send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        if thenEnd { shutdown(descriptor, Int32(SHUT_WR)) }
         var all: [UInt8] = []
         var block = [UInt8](repeating: 0, count: 4096)
         while true {

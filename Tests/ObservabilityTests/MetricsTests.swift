@@ -4,7 +4,7 @@ import Testing
 
 @testable import Observability
 
-@Suite struct MetricsTests {
+@Suite(.timeLimit(.minutes(1))) struct MetricsTests {
     @Test func countsInParallelWithoutLoss() async throws {
         let registry = MetricsRegistry()
         let counter = Counter(label: "calls", dimensions: [("method", "spawn")], factory: registry)

@@ -30,6 +30,7 @@ struct Samples {
         if rest.first == "{" {
             rest = rest.dropFirst()
             while rest.first != "}" {
+                try #require(!rest.isEmpty, "labels without an end: \(line)")
                 let key = rest.prefix { $0 != "=" }
                 rest = rest[key.endIndex...].dropFirst(2)
                 var value = ""

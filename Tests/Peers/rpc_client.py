@@ -11,7 +11,7 @@ op "call", "cast", "fanout": "method", "args", "context", "topic", "server", "na
 "monitor" (call_monitor_timeout), "at_least_once", "retry".
 op "flood": "count" calls of one method from "threads" threads; answers with how many ended how, and the seconds.
 op "raw": publishes "body" (text, or "base64") "times" times to "exchange" and "key" with "properties" and
-"headers"; with "replies": N it waits up to "wait" seconds for N messages on the queue "reply_queue", declared as the
+"headers", with "compress" as kombu's gzip does it; with "replies": N it waits up to "wait" seconds for N messages on the queue "reply_queue", declared as the
 library does, and goes on collecting for "linger" seconds. Answers with the parsed inner messages.
 """
 
@@ -20,6 +20,7 @@ import json
 import queue
 import threading
 import time
+import zlib
 from urllib.parse import unquote, urlsplit
 
 import amqp
@@ -117,8 +118,12 @@ def raw(parsed, command):
     body = base64.b64decode(command["base64"]) if "base64" in command else command["body"].encode()
     properties = {"content_type": "application/json", "content_encoding": "utf-8", "delivery_mode": 2}
     properties.update(command.get("properties", {}))
+    headers = dict(command.get("headers", {}))
+    if command.get("compress"):
+        body = zlib.compress(body)
+        headers["compression"] = "application/x-gzip"
     for _ in range(command.get("times", 1)):
-        message = amqp.Message(body, application_headers=command.get("headers", {}), **properties)
+        message = amqp.Message(body, application_headers=headers, **properties)
         channel.basic_publish(message, exchange=command.get("exchange", parsed.exchange), routing_key=command["key"])
 
     def collect(until, enough):

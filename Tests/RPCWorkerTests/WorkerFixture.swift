@@ -28,22 +28,25 @@ struct TestHosts: Sendable {
     let directory: String
     let names: [String]
     let endpoints: @Sendable (String) -> [any RPCEndpoint]
+    let journals: JournalSettings
     var recovery: (any RequestRecovery)?
 
     init(
         in directory: String,
         _ names: [String] = ["host-a"],
+        journals: JournalSettings = JournalSettings(),
         recovery: (any RequestRecovery)? = nil,
         _ endpoints: @escaping @Sendable (String) -> [any RPCEndpoint]
     ) {
         self.directory = directory
         self.names = names
+        self.journals = journals
         self.recovery = recovery
         self.endpoints = endpoints
     }
 
     func journal(_ name: String) throws -> Journal {
-        try Journal(path: "\(directory)/\(name).sqlite", logger: Self.quiet)
+        try Journal(path: "\(directory)/\(name).sqlite", settings: journals, logger: Self.quiet)
     }
 
     static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

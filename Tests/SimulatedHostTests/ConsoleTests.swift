@@ -1,6 +1,8 @@
 import HostBackend
 import HostConformance
 import SimulatedHost
+import Support
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ConsoleTests {
@@ -51,6 +53,174 @@ import Testing
             bench.world.advance(by: .milliseconds(100))
             #expect(try await console.untilEnd().hasSuffix("reboot: Power down\n"))
             #expect(try await host.machine(spec.uuid).state == .off)
+            await host.disconnect()
+        }
+    }
+
+    @Test func aPausedGuestPrintsNothingAndGoesOn() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, console) = try await bench.running(on: host, ["sim.lines_per_second": "10"])
+            bench.world.advance(by: .milliseconds(250))
+            #expect(try await host.setState(spec.uuid, .paused, deadline: .seconds(5)) == .paused)
+            bench.world.advance(by: .seconds(100))
+            #expect(lineNumbers(console.text) == [1, 2])
+            try await host.writeConsole(spec.uuid, Array("echo typed\r".utf8))
+            #expect(!console.text.contains("typed"))
+            #expect(try await host.setState(spec.uuid, .running, deadline: .seconds(5)) == .running)
+            #expect(console.text.contains("echo typed\ntyped\n"))
+            bench.world.advance(by: .milliseconds(50))
+            #expect(lineNumbers(console.text) == [1, 2, 3])
+            await host.disconnect()
+        }
+    }
+
+    @Test func aSavedGuestKeepsItsMemoryAndBootsNoMore() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, console) = try await bench.running(on: host, ["sim.lines_per_second": "10"])
+            bench.world.advance(by: .milliseconds(300))
+            #expect(try await host.setState(spec.uuid, .saved, deadline: .seconds(5)) == .saved)
+            #expect(lineNumbers(try await console.untilEnd()) == [1, 2, 3])
+            #expect(await code { _ = try await host.openConsole(spec.uuid) } == .unavailable)
+            bench.world.advance(by: .seconds(100))
+            #expect(try await host.setState(spec.uuid, .running, deadline: .seconds(5)) == .running)
+            let again = try await ConsoleReader(host.openConsole(spec.uuid))
+            bench.world.advance(by: .milliseconds(200))
+            #expect(again.text == "line 4\nline 5\n")
+            await host.disconnect()
+        }
+    }
+
+    @Test func resetPrintsANewBootLogOnTheSameConsole() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, console) = try await bench.running(on: host, ["sim.boot_lines": "2"])
+            #expect(try await host.reset(spec.uuid) == .running)
+            try await eventually("two boots") { lineCount(console.text, "boot 2/2") == 2 }
+            #expect(!console.isAtEnd)
+            await host.disconnect()
+        }
+    }
+
+    private func lineCount(_ text: String, _ part: String) -> Int {
+        text.split(separator: "\n").count { $0.contains(part) }
+    }
+
+    @Test func aSilentGuestPrintsNothingAtAll() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let metadata = ["sim.console_mode": "silent", "sim.lines_per_second": "10"]
+            let (spec, console) = try await bench.running(on: host, metadata)
+            try await host.writeConsole(spec.uuid, Array("uptime\r".utf8))
+            bench.world.advance(by: .seconds(10))
+            _ = try await host.setState(spec.uuid, .off, deadline: .seconds(5))
+            #expect(try await console.untilEnd().isEmpty)
+            await host.disconnect()
+        }
+    }
+
+    @Test func aBinaryGuestPrintsEveryByteValue() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let metadata = ["sim.console_mode": "binary", "sim.lines_per_second": "1"]
+            let (_, console) = try await bench.running(on: host, metadata)
+            bench.world.advance(by: .seconds(2))
+            let bytes = console.bytes()
+            #expect(bytes.count == 18 * 256)
+            #expect(bytes.enumerated().allSatisfy { $1 == UInt8(truncatingIfNeeded: $0) })
+            await host.disconnect()
+        }
+    }
+
+    @Test func aFloodIsAsFastAsItsReaderAndLosesNothing() async throws {
+        try await withBench(clock: .system) { bench in
+            let host = try await bench.host()
+            let metadata = ["sim.console_mode": "flood", "sim.line_bytes": "80"]
+            let (spec, console) = try await bench.running(on: host, metadata)
+            try await eventually("a megabyte") { console.bytes(limit: 100_000).count > 1 << 20 }
+            _ = try await host.setState(spec.uuid, .off, deadline: .seconds(5))
+            let text = try await console.untilEnd()
+            let numbers = lineNumbers(text)
+            #expect(numbers == Array(1...UInt64(numbers.count)))
+            #expect(text.split(separator: "\n").suffix(3).allSatisfy { $0.utf8.count == 79 })
+            await host.disconnect()
+        }
+    }
+
+    @Test func outputIsKeptWhileNobodyReadsAndTheOldestGoesFirst() async throws {
+        try await withBench { bench in
+            let host = try await bench.host { $0.consoleBufferBytes = 1024 }
+            let spec = bench.spec("vm", ["sim.lines_per_second": "100", "sim.boot_lines": "0"])
+            try await host.createMachine(spec)
+            #expect(await code { _ = try await host.openConsole(spec.uuid) } == .unavailable)
+            _ = try await host.setState(spec.uuid, .running, deadline: .seconds(5))
+            bench.world.advance(by: .seconds(10))
+            let kept = try await ConsoleReader(host.openConsole(spec.uuid))
+            #expect(kept.bytes().count == 1024)
+            #expect(kept.text.hasSuffix("line 999\nline 1000\n"))
+            let figures = try await host.diagnostics(spec.uuid)["console"]
+            let printed = figures?["printed_bytes"]?.intValue ?? 0
+            #expect(figures?["dropped_bytes"]?.intValue == printed - 1024)
+            bench.world.advance(by: .milliseconds(10))
+            #expect(kept.text.hasSuffix("line 1001\n"))
+            await host.disconnect()
+        }
+    }
+
+    @Test func aReaderThatLeavesLosesNothingForTheNextOne() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, first) = try await bench.running(on: host, ["sim.boot_lines": "500"])
+            #expect(await code { _ = try await host.openConsole(spec.uuid) } == .busy)
+            var all: [UInt8] = first.bytes(limit: 5000)
+            first.close()
+            for limit in [1, 777, 4096] {
+                let next = try await ConsoleReader(host.openConsole(spec.uuid))
+                all += next.bytes(limit: limit)
+                next.close()
+            }
+            let last = try await ConsoleReader(host.openConsole(spec.uuid))
+            all += Array(try await last.until("vm login: ").utf8)
+            let numbers = lineNumbers(
+                String(decoding: all, as: UTF8.self).split(separator: "\n").map { String($0.dropFirst(15)) }
+                    .joined(separator: "\n"),
+                prefix: "boot "
+            )
+            #expect(numbers == Array(1...500))
+            await host.disconnect()
+        }
+    }
+
+    @Test func outputBeforeTheStopIsThereForALateReader() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let spec = bench.spec("vm", ["sim.boot_lines": "2"])
+            try await host.createMachine(spec)
+            _ = try await host.setState(spec.uuid, .running, deadline: .seconds(5))
+            try await host.writeConsole(spec.uuid, Array("poweroff\r".utf8))
+            let late = try await ConsoleReader(host.openConsole(spec.uuid))
+            let text = try await late.untilEnd()
+            #expect(text.contains("boot 2/2\n"))
+            #expect(text.hasSuffix("reboot: Power down\n"))
+            #expect(await code { _ = try await host.openConsole(spec.uuid) } == .unavailable)
+            await host.disconnect()
+        }
+    }
+
+    @Test func anEndpointThatDisconnectsLosesNothing() async throws {
+        try await withBench(clock: .system) { bench in
+            let host = try await bench.host()
+            let metadata = ["sim.console_mode": "disconnect", "sim.disconnect_bytes": "100", "sim.boot_lines": "50"]
+            let (spec, first) = try await bench.running(on: host, metadata)
+            var text = try await first.untilEnd()
+            #expect(text.utf8.count == 100)
+            while !text.contains("login: ") {
+                let next = try await ConsoleReader(host.openConsole(spec.uuid))
+                try await eventually("more") { next.isAtEnd || (text + next.text).contains("login: ") }
+                text += next.text
+            }
+            #expect(text.split(separator: "\n").filter { $0.contains("boot ") }.count == 50)
             await host.disconnect()
         }
     }

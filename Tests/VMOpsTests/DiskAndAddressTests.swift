@@ -1,5 +1,6 @@
 import HostBackend
 import Testing
+
 @testable import VMOps
 
 @Suite struct RootDiskPlanTests {

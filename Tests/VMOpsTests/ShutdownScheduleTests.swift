@@ -1,4 +1,5 @@
 import Testing
+
 @testable import VMOps
 
 @Suite struct ShutdownScheduleTests {

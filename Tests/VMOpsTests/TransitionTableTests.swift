@@ -1,5 +1,6 @@
 import HostBackend
 import Testing
+
 @testable import VMOps
 
 /// Every cell of the table in VM operations, section 5.2.

@@ -86,3 +86,9 @@ package struct OptionTable: Sendable {
         return registry[OptionName(group, name)] ?? registry[OptionName(DefaultOptions.group, name)]
     }
 }
+
+/// Texts may be secrets: printing settings must not show them.
+extension OptionTable: CustomStringConvertible, CustomReflectable {
+    package var description: String { "\(entries.count) values" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}

@@ -52,8 +52,9 @@ struct SettingsCheck {
                 _ = try HostName.check(name)
                 if let complaint = HostName.complaint(about: name, topics: topics) { error(definition, complaint) }
             } catch let failure {
-                // The single `host` has been checked by itself.
-                if definition.name == DefaultOptions.hosts.definition.name { error(definition, failure.message) }
+                // The single `host` has been checked by itself, unless it is empty, which counts as not set.
+                let isChecked = definition.name == DefaultOptions.host.definition.name && !name.isEmpty
+                if !isChecked { error(definition, failure.message) }
             }
             if !seen.insert(name).inserted { error(definition, "host \(ValueParser.quoted(name)) is listed twice") }
         }

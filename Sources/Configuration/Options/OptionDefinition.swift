@@ -50,7 +50,7 @@ package enum OptionKind: Sendable, Hashable {
     case url
     /// `unix:PATH`, an absolute path, or `host:port`.
     case listenAddress
-    /// `always`, `nth:N` or `every:N`, optionally followed by an error code; empty = never.
+    /// Rules of the form `WHEN WHAT [after]`, separated by commas; empty = never.
     case fault
 
     /// The type as `--sample-config` and the reference call it.

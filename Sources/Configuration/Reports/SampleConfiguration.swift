@@ -10,8 +10,9 @@ package enum SampleConfiguration {
     private static let hostSection = """
 
 
-        # Options of one host override those above. Options of [DEFAULT] are written by their name, others with
-        # their group in front; the name alone will do where no other group has it.
+        # Options of one host override those above. Options of [DEFAULT] are
+        # written by their name, others with their group in front; the name alone
+        # will do where no other group has it.
         #[host:NAME]
         #backend = qemu
         #console.segment_bytes = 1048576

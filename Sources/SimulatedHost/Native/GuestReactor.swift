@@ -21,7 +21,7 @@ final class GuestReactor: Sendable {
         var sleepers: [UInt64: CheckedContinuation<Void, any Error>] = [:]
         var cancelledEarly: Set<UInt64> = []
         /// Tests waiting for that many sleepers.
-        var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+        var watchers: [(id: UInt64, count: Int, continuation: CheckedContinuation<Void, Never>)] = []
         var nextToken: UInt64 = 1
         var stopping = false
     }
@@ -30,6 +30,8 @@ final class GuestReactor: Sendable {
 
     let clock: SimulatedClock
     private let state = Mutex(State())
+    /// How often the thread woke up.
+    private let turns = Atomic<Int>(0)
     private let epoll: Int32
     private let wakeUp: Int32
 
@@ -50,6 +52,11 @@ final class GuestReactor: Sendable {
         state.withLock { $0.stopping = true }
         signal()
     }
+
+    var wakeUps: Int { turns.load(ordering: .relaxed) }
+
+    /// Timers that are set, stale ones included.
+    var timers: Int { state.withLock { $0.timers.count } }
 
     // MARK: Machines
 
@@ -117,15 +124,29 @@ final class GuestReactor: Sendable {
         state.withLock { _ = $0.cancelledEarly.remove(id) }
     }
 
-    /// Returns once at least `count` calls of ``sleep(_:)`` wait.
+    /// Returns once at least `count` calls of ``sleep(_:)`` wait, or when the caller is cancelled.
     func untilSleeping(_ count: Int) async {
-        await withCheckedContinuation { continuation in
-            let reached = state.withLock { state in
-                state.watchers.append((count, continuation))
-                return Self.takeWatchers(&state)
+        let id = newToken()
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                let reached = state.withLock { state in
+                    if state.stopping || state.cancelledEarly.remove(id) != nil { return [continuation] }
+                    state.watchers.append((id, count, continuation))
+                    return Self.takeWatchers(&state)
+                }
+                for watcher in reached { watcher.resume() }
             }
-            for watcher in reached { watcher.resume() }
+        } onCancel: {
+            let watcher = state.withLock { state -> CheckedContinuation<Void, Never>? in
+                guard let place = state.watchers.firstIndex(where: { $0.id == id }) else {
+                    state.cancelledEarly.insert(id)
+                    return nil
+                }
+                return state.watchers.remove(at: place).continuation
+            }
+            watcher?.resume()
         }
+        state.withLock { _ = $0.cancelledEarly.remove(id) }
     }
 
     private static func takeWatchers(_ state: inout State) -> [CheckedContinuation<Void, Never>] {
@@ -190,6 +211,7 @@ final class GuestReactor: Sendable {
             let count = events.withUnsafeMutableBufferPointer { buffer in
                 epoll_wait(epoll, buffer.baseAddress, Int32(buffer.count), pause())
             }
+            turns.add(1, ordering: .relaxed)
             for event in events.prefix(Int(max(count, 0))) {
                 if event.data.u64 == Self.eventToken {
                     drainSignal()
@@ -204,11 +226,13 @@ final class GuestReactor: Sendable {
                 state.machines.removeAll()
                 state.timers.removeAll()
                 state.sleepers.removeAll()
+                state.watchers.removeAll()
             }
-            return (Array(state.machines.values), Array(state.sleepers.values))
+            return (Array(state.machines.values), Array(state.sleepers.values), state.watchers.map(\.continuation))
         }
         for machine in left.0 { machine.freeze() }
         for sleeper in left.1 { sleeper.resume(throwing: CancellationError()) }
+        for watcher in left.2 { watcher.resume() }
         closeDescriptors()
     }
 

@@ -1,6 +1,7 @@
 import JSONCodec
 import OsloMessaging
 import Support
+import TestSupport
 
 extension OsloClient {
     /// Publishes a body as no library would, and collects what comes back on a queue.

@@ -1,22 +1,25 @@
 import JSONCodec
-import Support
+package import Support
 import Synchronization
-import TestSupport
 
 /// `Tests/Peers/rpc_client.py`: a real oslo.messaging client, which runs commands at the same time.
-final class OsloClient: Sendable {
+package final class OsloClient: Sendable {
     /// What a command ended with.
-    struct Answer: Sendable {
-        let fields: JSONObject
+    package struct Answer: Sendable {
+        /// The answer's members as the client wrote them.
+        package let fields: JSONObject
 
-        var result: JSONValue? { fields["result"] }
+        /// What a call returned; absent when it raised, null when it returned nothing.
+        package var result: JSONValue? { fields["result"] }
         /// The class name of the exception that the client raised.
-        var raised: String? { fields["raised"]?.stringValue }
-        var text: String { fields["text"]?.stringValue ?? "" }
-        var seconds: Double { fields["seconds"]?.doubleValue ?? 0 }
+        package var raised: String? { fields["raised"]?.stringValue }
+        /// The text of the exception.
+        package var text: String { fields["text"]?.stringValue ?? "" }
+        /// How long the command took.
+        package var seconds: Double { fields["seconds"]?.doubleValue ?? 0 }
         /// Class and value of what arrived as a `RemoteError`.
-        var remoteType: String? { fields["remote"]?["type"]?.stringValue }
-        var remoteValue: String? { fields["remote"]?["value"]?.stringValue }
+        package var remoteType: String? { fields["remote"]?["type"]?.stringValue }
+        package var remoteValue: String? { fields["remote"]?["value"]?.stringValue }
     }
 
     private struct State {
@@ -33,13 +36,16 @@ final class OsloClient: Sendable {
     private init(_ process: LineProcess) { self.process = process }
 
     /// Runs a client of `version` against `url` while `body` runs.
-    static func run<Result: Sendable>(
+    package static func run<Result: Sendable>(
         _ version: OsloVersion,
         url: String,
         options: [String] = [],
+        environment: [String: String?] = [:],
         _ body: @escaping @Sendable (OsloClient) async throws -> Result
     ) async throws -> Result {
-        try await PythonPeer.run("rpc_client.py", ["--url", url] + options, version: version) { process in
+        try await PythonPeer.run("rpc_client.py", ["--url", url] + options, version: version, environment: environment)
+        {
+            process in
             _ = try await process.readLine(timeout: .seconds(60))
             let client = OsloClient(process)
             return try await withThrowingTaskGroup(of: Result?.self) { group in
@@ -75,7 +81,7 @@ final class OsloClient: Sendable {
     }
 
     /// Sends a command and waits for its answer.
-    func ask(_ command: JSONObject) async throws -> Answer {
+    package func ask(_ command: JSONObject) async throws -> Answer {
         let id = state.withLock { state in
             state.next += 1
             return state.next
@@ -101,7 +107,7 @@ final class OsloClient: Sendable {
     }
 
     /// A call to one host, with a time limit that only a broken server exceeds.
-    func call(
+    package func call(
         _ method: String,
         _ args: JSONObject = [:],
         host: String? = "host-a",
@@ -110,14 +116,18 @@ final class OsloClient: Sendable {
         try await send("call", method, args, host, ["timeout": 30], more)
     }
 
-    func cast(_ method: String, _ args: JSONObject = [:], host: String? = "host-a", _ more: JSONObject = [:])
+    /// A cast to one host, or to the topic.
+    ///
+    /// - Throws: ``CastFailed`` when the client raised an exception.
+    package func cast(_ method: String, _ args: JSONObject = [:], host: String? = "host-a", _ more: JSONObject = [:])
         async throws
     {
         let answer = try await send("cast", method, args, host, [:], more)
         if let raised = answer.raised { throw CastFailed(description: "\(raised): \(answer.text)") }
     }
 
-    func fanout(_ method: String, _ args: JSONObject = [:], _ more: JSONObject = [:]) async throws {
+    /// A cast to all hosts.
+    package func fanout(_ method: String, _ args: JSONObject = [:], _ more: JSONObject = [:]) async throws {
         _ = try await send("fanout", method, args, nil, [:], more)
     }
 
@@ -138,5 +148,6 @@ final class OsloClient: Sendable {
         return try await ask(command)
     }
 
-    struct CastFailed: Error, CustomStringConvertible { let description: String }
+    /// A cast that could not be sent.
+    package struct CastFailed: Error, CustomStringConvertible { package let description: String }
 }

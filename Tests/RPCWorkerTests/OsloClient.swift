@@ -55,6 +55,9 @@ final class OsloClient: Sendable {
         }
     }
 
+    /// What the library has logged.
+    var standardError: String { process.standardError }
+
     private func read() async {
         do {
             while true {

@@ -50,7 +50,8 @@ extension VMOps {
         defer { instance.end() }
         observer.operationStarted(kind.name, instance.record, context: context)
         do {
-            let result = try await body()
+            let request = RequestContext(uuid: instance.uuid, metadata: instance.record.metadata)
+            let result = try await RequestContext.$current.withValue(request) { try await body() }
             observer.operationEnded(kind.name, instance.record, context: context, error: nil)
             return result
         } catch {

@@ -12,7 +12,7 @@ import Testing
         let uuid = try InstanceUUID.random()
         let guest = try GuestPipe()
         try await withService { service in
-            await service.ensure(uuid, directory: directory.path, mark: .boot) { guest.endpoint }
+            await service.ensure(uuid, directory: directory.path, mark: .boot) { try guest.open() }
             guest.print("hello\nworld\n")
             let end = try await service.waitForOutput(uuid, directory: directory.path, beyond: 11, limit: .seconds(30))
             #expect(end == 12)
@@ -39,7 +39,7 @@ import Testing
         var settings = ConsoleSettings.quick(segmentBytes: 1_000_003, archives: 20)
         settings.stallLimit = .seconds(30)
         try await withService(settings) { service in
-            await service.ensure(uuid, directory: directory.path, mark: nil) { guest.endpoint }
+            await service.ensure(uuid, directory: directory.path, mark: nil) { try guest.open() }
             try await onThread {
                 guest.print(bytes)
                 guest.end()
@@ -64,7 +64,7 @@ import Testing
                 let guest = try GuestPipe()
                 guest.print("line \(number)\n")
                 guest.end()
-                return guest.endpoint
+                return try guest.open()
             }
             _ = try await service.waitForOutput(
                 uuid,
@@ -89,7 +89,7 @@ import Testing
                     group.addTask {
                         await service.ensure(uuid, directory: directory.path, mark: .resume) {
                             opened.count()
-                            return guest.endpoint
+                            return try guest.open()
                         }
                     }
                 }
@@ -118,8 +118,8 @@ import Testing
                 case "dead":
                     // Deaf to cancellation.
                     await Task { await forever.wait() }.value
-                    return guest.endpoint
-                default: return guest.endpoint
+                    return try guest.open()
+                default: return try guest.open()
                 }
             }
             if kind == "flooding" {
@@ -166,7 +166,7 @@ import Testing
         settings.stallLimit = .seconds(30)
         try await withService(settings) { service in
             for guest in guests {
-                await service.ensure(guest.uuid, directory: guest.path, mark: .boot) { guest.pipe.endpoint }
+                await service.ensure(guest.uuid, directory: guest.path, mark: .boot) { try guest.pipe.open() }
             }
             try await onThread {
                 for round in 0..<20 {
@@ -221,7 +221,7 @@ import Testing
                 }
                 for half in [pieces[..<20], pieces[20...]] {
                     let guest = try GuestPipe()
-                    await service.ensure(uuid, directory: directory.path, mark: .boot) { guest.endpoint }
+                    await service.ensure(uuid, directory: directory.path, mark: .boot) { try guest.open() }
                     for piece in half { guest.print(piece) }
                     guest.end()
                     await service.close(uuid, mark: .stop)
@@ -236,7 +236,7 @@ import Testing
         let uuid = try InstanceUUID.random()
         let guest = try GuestPipe()
         try await withService { service in
-            await service.ensure(uuid, directory: directory.path, mark: nil) { guest.endpoint }
+            await service.ensure(uuid, directory: directory.path, mark: nil) { try guest.open() }
             guest.print("kept\n")
             try await eventually { try await service.status(uuid, directory: directory.path).state == .attached }
             await service.shutdown()
@@ -252,7 +252,7 @@ import Testing
         let uuid = try InstanceUUID.random()
         let guest = try GuestPipe()
         try await withService(.quick(segmentBytes: 10)) { service in
-            await service.ensure(uuid, directory: directory.path, mark: .boot) { guest.endpoint }
+            await service.ensure(uuid, directory: directory.path, mark: .boot) { try guest.open() }
             guest.print("some text that rotates\n")
             _ = try await service.waitForOutput(uuid, directory: directory.path, beyond: 20, limit: .seconds(30))
             try await service.delete(uuid, directory: directory.path)
@@ -270,7 +270,7 @@ import Testing
         var settings = ConsoleSettings.quick()
         settings.onStop = .delete
         try await withService(settings) { service in
-            await service.ensure(uuid, directory: directory.path, mark: .boot) { guest.endpoint }
+            await service.ensure(uuid, directory: directory.path, mark: .boot) { try guest.open() }
             guest.print("text\n")
             await service.close(uuid, mark: .stop)
             #expect(directory.names.isEmpty)
@@ -283,7 +283,7 @@ import Testing
         let uuid = try InstanceUUID.random()
         let guest = try GuestPipe()
         try await withService(.quick(segmentBytes: 10_000, archives: 2)) { service in
-            await service.ensure(uuid, directory: directory.path, mark: nil) { guest.endpoint }
+            await service.ensure(uuid, directory: directory.path, mark: nil) { try guest.open() }
             guest.print([UInt8](repeating: 0x61, count: 25_000))
             _ = try await service.waitForOutput(uuid, directory: directory.path, beyond: 24_999, limit: .seconds(30))
             service.settings = .quick(segmentBytes: 1000, archives: 1)

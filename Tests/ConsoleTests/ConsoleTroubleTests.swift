@@ -60,8 +60,7 @@ import Testing
             }
         }
         let guest = try GuestPipe()
-        guard case .descriptor(let descriptor) = guest.endpoint else { return }
-        let reader = DescriptorReader(descriptor, into: log, reactor: engine.reactor)
+        let reader = DescriptorReader(guest.descriptor, into: log, reactor: engine.reactor)
         var random = Seeded(1)
         let pieces = [random.bytes(50_000), random.bytes(1_000_000), random.bytes(50_000)]
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -96,8 +95,7 @@ import Testing
             if step == .write, isBlocked.exchange(false, ordering: .relaxed) { gate.wait() }
         }
         let guest = try GuestPipe()
-        guard case .descriptor(let descriptor) = guest.endpoint else { return }
-        let reader = DescriptorReader(descriptor, into: log, reactor: engine.reactor)
+        let reader = DescriptorReader(guest.descriptor, into: log, reactor: engine.reactor)
         var random = Seeded(9)
         let bytes = random.bytes(2_000_000)
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -110,7 +108,7 @@ import Testing
             let uuid = try InstanceUUID.random()
             let neighbour = try GuestPipe()
             try await withService(engine: engine) { service in
-                await service.ensure(uuid, directory: other.path, mark: nil) { neighbour.endpoint }
+                await service.ensure(uuid, directory: other.path, mark: nil) { try neighbour.open() }
                 neighbour.print("alive\n")
                 neighbour.end()
                 _ = try await service.waitForOutput(uuid, directory: other.path, beyond: 5, limit: .seconds(30))
@@ -128,7 +126,7 @@ import Testing
         let uuid = try InstanceUUID.random()
         let guest = try GuestPipe()
         try await withService { service in
-            await service.ensure(uuid, directory: path, mark: .boot) { guest.endpoint }
+            await service.ensure(uuid, directory: path, mark: .boot) { try guest.open() }
             guest.print("text\n")
             try await eventually { try await service.status(uuid, directory: path).state == .failed }
             #expect(try await service.status(uuid, directory: path).problem != nil)
@@ -152,7 +150,7 @@ import Testing
         settings.stallLimit = .milliseconds(1)
         try await withService(settings) { service in
             try? directory.write("filler", [UInt8](repeating: 0, count: 252 * 1024))
-            await service.ensure(uuid, directory: directory.path, mark: nil) { guest.endpoint }
+            await service.ensure(uuid, directory: directory.path, mark: nil) { try guest.open() }
             try await onThread { guest.print([UInt8](repeating: 0x61, count: 200_000)) }
             try await eventually { try await service.status(uuid, directory: directory.path).state == .failed }
             unlink(filler)

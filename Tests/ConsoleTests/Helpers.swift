@@ -60,8 +60,9 @@ struct Seeded: RandomNumberGenerator {
 
 /// A machine's side of a console.
 struct GuestPipe: Sendable {
-    let endpoint: ConsoleEndpoint
+    let descriptor: ConsoleDescriptor
     let writeEnd: Int32
+    private let openings = Counter()
 
     init() throws {
         // Writing to a console that was closed is an error to look at, not the end of the process.
@@ -69,8 +70,14 @@ struct GuestPipe: Sendable {
         var ends: [Int32] = [-1, -1]
         guard pipe2(&ends, O_CLOEXEC) == 0 else { throw SystemCallError("pipe2", errno) }
         _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
-        endpoint = .descriptor(ConsoleDescriptor(fileDescriptor: ends[0]))
+        descriptor = ConsoleDescriptor(fileDescriptor: ends[0])
         writeEnd = ends[1]
+    }
+
+    /// The reader's end, once: afterwards its number belongs to somebody else.
+    func open() throws -> ConsoleEndpoint {
+        guard openings.count() == 1 else { throw BackendError(.unavailable, "console is gone") }
+        return .descriptor(descriptor)
     }
 
     /// Writes everything, blocking; false when the reader has gone. On a thread of its own for more than 64 KiB.

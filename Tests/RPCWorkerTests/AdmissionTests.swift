@@ -75,6 +75,8 @@ import Testing
         #expect(admission.nextHeld() == nil)
         admission.ended(host: 0)
         #expect(admission.next() == "queued")
+        // The queue has a place, but not for one that would overtake.
+        #expect(admission.offer(host: 0) == .hold)
         let held = admission.nextHeld()
         #expect(held?.ticket == "x" && held?.verdict == .queue)
         #expect(admission.nextHeld() == nil)

@@ -60,15 +60,15 @@ struct RecoveryTests {
 
             try await TestBroker.withVirtualHost { url in
                 try await OsloClient.run(.v18_3_1, url: url) { client in
-                    async let collected = client.collect("reply_1", 4, linger: 0.5)
-                    try await withWorker(hosts, url: url) { worker in
+                    let replies = try await withWorker(hosts, url: url) { worker in
+                        async let collected = client.collect("reply_1", 4, linger: 0.5)
                         try await eventually { worker.status.outstanding == 0 }
                         // Delivered again by a broker that missed the acknowledgement.
                         let again = callRequest("echo_mutating", ["value": "again"], queue: "reply_1", id: "again")
                         _ = try await client.raw(try body(again))
                         _ = try await client.call("echo")
+                        return try await collected
                     }
-                    let replies = try await collected
                     let results = Dictionary(grouping: replies) { $0["_msg_id"]?.stringValue ?? "-" }
                     #expect(results.count == 4 && replies.count == 4)
                     #expect(results["m-never begun"]?.first?["result"] == "never begun")
@@ -207,6 +207,50 @@ struct RecoveryTests {
                         #expect(try await client.call("echo", ["value": 1]).result == 1)
                     }
                 }
+            }
+        }
+    }
+
+    /// Unacknowledged requests come again on every new connection, and clients repeat what was not confirmed.
+    @Test func nothingIsLostOrDoneTwiceWhenConnectionsBreak() async throws {
+        let count = 600
+        let tally = Tally()
+        try await withTemporaryDirectory { directory in
+            try await TestBroker.withVirtualHost { url in
+                let broker = try #require(TestBroker.shared)
+                let virtualHost = try #require(url.split(separator: "/").last.map(String.init))
+                let hosts = TestHosts(in: directory) { _ in
+                    [
+                        TestEndpoint([
+                            "number": .mutating { request in
+                                tally.add("\(request.args["number"]?.intValue ?? -1)")
+                                tally.add("all")
+                                return request.args["number"] ?? .null
+                            }
+                        ])
+                    ]
+                }
+                try await withWorker(hosts, url: url) { worker in
+                    try await OsloClient.run(.v18_3_1, url: url) { client in
+                        async let flood = client.ask([
+                            "op": "flood", "method": "number", "server": "host-a", "count": .int(Int64(count)),
+                            "threads": 16, "timeout": 60,
+                        ])
+                        for step in 1...3 {
+                            try await eventually { tally["all"] >= step * 50 }
+                            try await broker.closeConnections(virtualHost: virtualHost)
+                        }
+                        let outcomes = try await flood.result?["outcomes"]
+                        let right = outcomes?["right"]?.intValue ?? 0
+                        // The library gives up now and then when its connection is cut while it makes a new one.
+                        let unsent = outcomes?["MessageDeliveryFailure"]?.intValue ?? 0
+                        #expect(right + unsent == count, "\(outcomes ?? .null)")
+                        #expect(right > count / 2)
+                        try await eventually { worker.status.outstanding == 0 }
+                        #expect(tally["all"] >= right)
+                    }
+                }
+                #expect((0..<count).allSatisfy { tally["\($0)"] <= 1 })
             }
         }
     }

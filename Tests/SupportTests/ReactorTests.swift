@@ -55,6 +55,11 @@ import Testing
         return (ends[0], ends[1])
     }
 
+    /// Only then may the descriptors be closed: their numbers will name other tests' files.
+    private func remove(_ token: ReactorToken, from reactor: Reactor) async {
+        await withCheckedContinuation { continuation in reactor.remove(token) { continuation.resume() } }
+    }
+
     private func write(_ descriptor: Int32, _ text: String) {
         _ = text.withCString { Glibc.write(descriptor, $0, strlen($0)) }
     }
@@ -63,11 +68,13 @@ import Testing
         let reactor = try Reactor(name: "test")
         let pipe = makePipe()
         let reader = Reader(pipe.read)
-        reactor.add(ReactorToken(), pipe.read, reader)
+        let token = ReactorToken()
+        reactor.add(token, pipe.read, reader)
         write(pipe.write, "one")
         await reader.wait { $0.bytes.count == 3 }
         write(pipe.write, "two")
         await reader.wait { $0.bytes == Array("onetwo".utf8) }
+        await remove(token, from: reactor)
         close(pipe.write)
         close(pipe.read)
     }
@@ -89,6 +96,7 @@ import Testing
         #expect(reader.state.withLock { $0.calls } == 1)
         reactor.resume(token)
         await reader.wait { $0.bytes == Array("onetwo".utf8) }
+        await remove(token, from: reactor)
         close(pipe.read)
     }
 
@@ -96,10 +104,12 @@ import Testing
         let reactor = try Reactor(name: "test")
         let pipe = makePipe()
         let reader = Reader(pipe.read, .rest(.milliseconds(5)))
-        reactor.add(ReactorToken(), pipe.read, reader)
+        let token = ReactorToken()
+        reactor.add(token, pipe.read, reader)
         for _ in 0..<500 { write(pipe.write, "x") }
         await reader.wait { $0.bytes.count == 500 }
         #expect(reader.state.withLock { $0.calls } < 250)
+        await remove(token, from: reactor)
         close(pipe.write)
         close(pipe.read)
     }
@@ -110,7 +120,7 @@ import Testing
         let reader = Reader(pipe.read)
         let token = ReactorToken()
         reactor.add(token, pipe.read, reader)
-        await withCheckedContinuation { continuation in reactor.remove(token) { continuation.resume() } }
+        await remove(token, from: reactor)
         write(pipe.write, "x")
         await withCheckedContinuation { continuation in
             reactor.schedule(after: .zero) { continuation.resume() }

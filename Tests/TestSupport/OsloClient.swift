@@ -61,6 +61,9 @@ package final class OsloClient: Sendable {
         }
     }
 
+    /// What the library has logged.
+    var standardError: String { process.standardError }
+
     private func read() async {
         do {
             while true {

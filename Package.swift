@@ -171,7 +171,11 @@ let package = Package(
         tests("HarnessTests", ["Support"]),
         tests(
             "InteropTests",
-            ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", logging]
+            [
+                "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", "ComputeRPC",
+                "VMOps",
+                "SimulatedHost", "Console", "Journal", logging,
+            ]
         ),
     ],
     swiftLanguageModes: [.v6]

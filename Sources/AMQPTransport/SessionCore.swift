@@ -140,12 +140,12 @@ final class SessionCore: Sendable {
         case .topologyMismatch(let step, let text):
             logger.error(
                 "an object exists on the broker with other properties than configured; using it as it is",
-                metadata: [LogKey.step: "\(step)", LogKey.reason: "\(text)"]
+                metadata: [LogKey.step: "\(step.label)", LogKey.reason: "\(text)"]
             )
         case .topologyFailed(let step, let text):
             logger.error(
                 "declaration failed, trying again",
-                metadata: [LogKey.step: "\(step.map { "\($0)" } ?? "-")", LogKey.reason: "\(text)"]
+                metadata: [LogKey.step: "\(step?.label ?? "-")", LogKey.reason: "\(text)"]
             )
         case .consumerCancelled(let queue):
             logger.warning("consumer cancelled by the broker", metadata: [LogKey.queue: "\(queue)"])
@@ -167,4 +167,16 @@ enum LogKey {
     static let queue = "queue"
     static let exchange = "exchange"
     static let routingKey = "routing_key"
+}
+
+extension TopologyStep {
+    /// The object as an operator knows it.
+    fileprivate var label: String {
+        switch self {
+        case .exchange(let exchange): "exchange \(exchange.name)"
+        case .queue(let queue): "queue \(queue.name)"
+        case .binding(let binding): "binding of queue \(binding.queue) to exchange \(binding.exchange)"
+        case .consumer(let consumer): "consumer of queue \(consumer.queue)"
+        }
+    }
 }

@@ -112,10 +112,10 @@ struct Field: Sendable {
     }
 
     func integer(in range: ClosedRange<Int>) throws -> Int {
+        let outOfRange = "must be from \(range.lowerBound) to \(range.upperBound)"
+        if case .bigInteger = value { throw invalid(outOfRange) }
         guard let number = value.intValue else { throw mismatch("an integer") }
-        guard let number = Int(exactly: number), range.contains(number) else {
-            throw invalid("must be from \(range.lowerBound) to \(range.upperBound)")
-        }
+        guard let number = Int(exactly: number), range.contains(number) else { throw invalid(outOfRange) }
         return number
     }
 

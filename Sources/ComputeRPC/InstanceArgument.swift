@@ -83,6 +83,7 @@ struct InstanceArgument: Sendable {
             switch member.value {
             case .string(let text): map[member.key] = text
             case .int(let number): map[member.key] = String(number)
+            case .bigInteger(let digits): map[member.key] = digits
             case .double(let number): map[member.key] = String(number)
             case .bool(let flag): map[member.key] = flag ? "true" : "false"
             default: throw Field("\(field.name).\(member.key)", member.value).mismatch("a string")

@@ -8,11 +8,14 @@ One command a line, each with an "id" that its answer repeats; commands run at t
     {"id": 2, "raised": "ValueError_Remote", "module": …, "text": …, "mro": […], "args": […], "remote": …}
 
 op "call", "cast", "fanout": "method", "args", "context", "topic", "server", "namespace", "version", "timeout",
-"monitor" (call_monitor_timeout), "at_least_once", "retry".
+"monitor" (call_monitor_timeout), "at_least_once", "retry"; "args_text" in place of "args" is JSON as Python reads it,
+with NaN, lone surrogates and integers of any size. --allow names the modules whose exceptions are rebuilt.
 op "flood": "count" calls of one method from "threads" threads; answers with how many ended how, and the seconds.
 op "raw": publishes "body" (text, or "base64") "times" times to "exchange" and "key" with "properties" and
 "headers", with "compress" as kombu's gzip does it; with "replies": N it waits up to "wait" seconds for N messages on the queue "reply_queue", declared as the
-library does, and goes on collecting for "linger" seconds. Answers with the parsed inner messages.
+library does, and goes on collecting for "linger" seconds. Answers with the parsed inner messages, or with the texts of
+the bodies if "whole" is true; "replies": "ending" waits for the final one.
+op "get": takes "count" messages from "queue" and answers with the texts of their bodies.
 """
 
 import base64
@@ -27,7 +30,7 @@ import amqp
 import oslo_messaging
 import peer
 
-ALLOWED = ["nova.exception", "oslo_messaging.rpc.dispatcher"]
+ALLOWED = "nova.exception,oslo_messaging.rpc.dispatcher"
 
 
 def describe(error):
@@ -42,7 +45,7 @@ def describe(error):
 class Client:
     def __init__(self, parsed):
         self.parsed = parsed
-        self.transport = peer.transport(parsed, allowed_remote_exmods=ALLOWED)
+        self.transport = peer.transport(parsed, allowed_remote_exmods=parsed.allow.split(","))
         make = getattr(oslo_messaging, "get_rpc_client", None) or oslo_messaging.RPCClient
         self.client = make(self.transport, oslo_messaging.Target(exchange=parsed.exchange, topic=parsed.topic))
 
@@ -62,7 +65,11 @@ class Client:
     def send(self, command):
         send = self.prepared(command)
         function = send.call if command["op"] == "call" else send.cast
-        return function(command.get("context", {}), command["method"], **command.get("args", {}))
+        if "args_text" in command:
+            args = json.loads(command["args_text"])
+        else:
+            args = command.get("args", {})
+        return function(command.get("context", {}), command["method"], **args)
 
     def flood(self, command):
         numbers = queue.SimpleQueue()
@@ -95,7 +102,7 @@ class Client:
         return {"outcomes": outcomes, "seconds": time.monotonic() - start}
 
 
-def raw(parsed, command):
+def connect(parsed):
     url = urlsplit(parsed.url)
     connection = amqp.Connection(
         host="%s:%d" % (url.hostname, url.port or 5672),
@@ -104,10 +111,37 @@ def raw(parsed, command):
         virtual_host=unquote(url.path[1:]) or "/",
     )
     connection.connect()
+    return connection
+
+
+def get(parsed, command):
+    connection = connect(parsed)
+    channel = connection.channel()
+    bodies = []
+    until = time.monotonic() + command.get("wait", 10)
+    while len(bodies) < command.get("count", 1) and time.monotonic() < until:
+        message = channel.basic_get(command["queue"], no_ack=True)
+        if message is None:
+            time.sleep(0.02)
+        else:
+            bodies.append(text(message.body))
+    connection.close()
+    return bodies
+
+
+def text(body):
+    return body if isinstance(body, str) else body.decode()
+
+
+def raw(parsed, command):
+    connection = connect(parsed)
     channel = connection.channel()
     replies = []
 
     def received(message):
+        if command.get("whole"):
+            replies.append(text(message.body))
+            return
         outer = json.loads(message.body)
         replies.append(json.loads(outer["oslo.message"]))
 
@@ -135,14 +169,18 @@ def raw(parsed, command):
 
     if name:
         wanted = command.get("replies", 1)
-        collect(time.monotonic() + command.get("wait", 10), lambda: len(replies) >= wanted)
+        if wanted == "ending":
+            enough = lambda: any(reply["ending"] for reply in replies)  # noqa: E731
+        else:
+            enough = lambda: len(replies) >= wanted  # noqa: E731
+        collect(time.monotonic() + command.get("wait", 10), enough)
         collect(time.monotonic() + command.get("linger", 0), lambda: False)
     connection.close()
     return replies
 
 
 def main():
-    parsed = peer.arguments(__doc__)
+    parsed = peer.arguments(__doc__, allow=ALLOWED)
     client = Client(parsed)
 
     def run(command):
@@ -150,6 +188,8 @@ def main():
         try:
             if command["op"] == "raw":
                 answer = {"result": raw(parsed, command)}
+            elif command["op"] == "get":
+                answer = {"result": get(parsed, command)}
             elif command["op"] == "flood":
                 answer = {"result": client.flood(command)}
             else:

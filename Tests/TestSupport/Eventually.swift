@@ -1,6 +1,8 @@
 /// Thrown by ``eventually(timeout:_:fileID:line:_:)``.
 package struct ConditionNotMet: Error, CustomStringConvertible {
     package let description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// Waits until `condition` holds, asking again every few milliseconds: the only way to wait for what cannot be awaited,

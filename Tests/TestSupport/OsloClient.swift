@@ -152,5 +152,9 @@ package final class OsloClient: Sendable {
     }
 
     /// A cast that could not be sent.
-    package struct CastFailed: Error, CustomStringConvertible { package let description: String }
+    package struct CastFailed: Error, CustomStringConvertible {
+        package let description: String
+
+        package init(description: String) { self.description = description }
+    }
 }

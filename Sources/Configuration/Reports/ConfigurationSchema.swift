@@ -19,6 +19,7 @@ package enum ConfigurationSchema {
         return """
             {
               "$schema": "https://json-schema.org/draft/2020-12/schema",
+              "$id": "https://vmops.example/schemas/configuration.schema.json",
               "title": "vmops configuration",
               "description": "Groups of the INI file as objects. Groups and options not named here are ignored.",
               "type": "object",
@@ -59,9 +60,13 @@ package enum ConfigurationSchema {
         case .list, .multi: [#""type": "array""#, #""items": {"type": "string"}"#]
         case .choice(let names): ["\"enum\": [\(names.map(quoted).joined(separator: ", "))]"]
         case .fault:
-            [#""type": "string""#, #""pattern": "^$|^(always|nth:[1-9][0-9]*|every:[1-9][0-9]*)( [A-Za-z0-9_.]+)?$""#]
+            [#""type": "string""#, #""pattern": "^$|^\#(faultRule)(,\#(faultRule))*$""#]
         }
     }
+
+    /// WHEN WHAT [after], as ``SimulatedOptions`` has it.
+    private static let faultRule =
+        #" *(always|(nth|first|every):[1-9][0-9]*) +[A-Za-z0-9_.]+( +after)? *"#
 
     private static func bounds(_ range: ClosedRange<Int>) -> [String] {
         (range.lowerBound == .min ? [] : ["\"minimum\": \(range.lowerBound)"])

@@ -1,0 +1,1 @@
+"""Stands in for Nova where a client is to rebuild its exceptions."""

@@ -61,7 +61,8 @@ import Testing
                 }
                 try await withNotifier(url, settings) { notifier in
                     notifier.notify(.error, "instance.spawn.error", payload: .null, publisherID: nil)
-                    #expect(try await process.readObject()["priority"] == "error")
+                    let seen = try await process.readObject()
+                    #expect(seen["priority"] == "error")
                 }
             }
         }

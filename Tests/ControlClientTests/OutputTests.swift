@@ -63,7 +63,7 @@ import Testing
 
     @Test func documentsAreReadableAndOneLineWhenAsked() throws {
         let value: JSONValue = ["a": [1, "é"], "b": [:], "c": .double(.nan)]
-        #expect(Presentation.line(value) == #"{"a":[1,"é"],"b":{},"c":"number without a JSON form"}"#)
+        #expect(Presentation.line(value) == #"{"a":[1,"é"],"b":{},"c":"nan"}"#)
         let indented = Presentation.indented(["a": [1, ["b": .null]], "c": []])
         #expect(indented == "{\n  \"a\": [\n    1,\n    {\n      \"b\": null\n    }\n  ],\n  \"c\": []\n}")
     }

@@ -56,7 +56,9 @@ import Testing
                     let chained = try await fail("chained")
                     #expect(chained?.className == "RuntimeError")
                     #expect(chained?.traceback.joined().contains("KeyError: 'missing'") == true)
-                    let expected = try await fail("expected")
+                    let expected = try await remoteFailure {
+                        _ = try await client.call(target(), "fail_as_expected", timeout: .seconds(20))
+                    }
                     #expect(expected?.className == "LookupError")
                     let unknown = try await remoteFailure {
                         _ = try await client.call(target(), "nothing", timeout: .seconds(20))

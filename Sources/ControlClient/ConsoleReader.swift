@@ -54,6 +54,8 @@ package struct ConsoleReader: Sendable {
     private static let largestTail: Int64 = 32 << 20
     /// How long a host may hold a read that finds nothing new.
     private static let wait = 4
+    /// States in which a host removes an instance's files.
+    private static let leaving: Set<String> = ["migrating-out", "deleting"]
     /// A host that does not answer, or does not know the instance any more, is given so long before all are asked.
     private static let pauses: [Duration] = [.milliseconds(50), .milliseconds(200), .milliseconds(500), .seconds(1)]
 
@@ -123,6 +125,8 @@ package struct ConsoleReader: Sendable {
             guard let found = try await lookAgain(for: place, after: trouble) else {
                 return notice("instance \(place.name) is gone")
             }
+            // While it is on its way its log says nothing.
+            if Self.leaving.contains(found.state) { isShorter = false }
             if found.host != place.host { notice("\(place.name) is on \(found.host) now") }
             place = found
         }

@@ -13,6 +13,7 @@ private final class FakeConsole: Sendable {
         var first = 0
         var host: String? = "host-a"
         var marks: JSONValue = []
+        var instanceState = "running"
         /// What happens at the next reads that wait, in this order; behind the last one the instance is gone.
         var script: [@Sendable (inout State) -> Void] = []
     }
@@ -30,7 +31,7 @@ private final class FakeConsole: Sendable {
             }
             guard request.host == state.host else { throw notFound }
             switch request.method {
-            case "get_info": return info(request.host)
+            case "get_info": return info(request.host, state.instanceState)
             case "console_marks": return state.marks
             default: return Self.read(state, request.args)
             }
@@ -131,6 +132,17 @@ private final class FakeConsole: Sendable {
         let (text, notices) = try await console.read(ConsoleSelection(follow: true))
         #expect(text == "one\ntwo\n")
         #expect(notices.first == "demo is on host-b now")
+    }
+
+    @Test func theLogOfAnInstanceThatIsBeingDestroyedIsNoNewOne() async throws {
+        let empty: @Sendable (inout FakeConsole.State) -> Void = { state in
+            state.log = []
+            state.instanceState = "deleting"
+        }
+        let console = FakeConsole("one\n", script: [empty, empty, empty])
+        let (text, notices) = try await console.read(ConsoleSelection(follow: true))
+        #expect(text == "one\n")
+        #expect(notices == ["instance demo is gone"])
     }
 
     @Test func aReallyNewLogIsReadFromItsBeginning() async throws {

@@ -7,7 +7,8 @@ package enum CommandLineOrder {
     ///
     /// `--timeout` becomes `--answer-timeout` on the way: before the command it is always the limit for the answer, also
     /// where the command has a `--timeout` of its own.
-    package static func commandFirst(_ arguments: [String]) -> [String] {
+    /// - Parameter commands: the names there are.
+    package static func commandFirst(_ arguments: [String], commands: Set<String>) -> [String] {
         var moved: [String] = []
         var index = 0
         while index < arguments.count {
@@ -24,9 +25,9 @@ package enum CommandLineOrder {
             }
             index += 1
         }
-        guard index < arguments.count, !arguments[index].hasPrefix("-") else {
+        guard index < arguments.count, commands.contains(arguments[index]) else {
             // Help, version, or a mistake: nothing that a moved option would matter for.
-            return moved.isEmpty ? arguments : Array(arguments[index...])
+            return Array(arguments[index...])
         }
         return [arguments[index]] + moved + arguments[(index + 1)...]
     }

@@ -18,6 +18,8 @@ package struct ConsoleOutput: Sendable {
     private var filter = TerminalFilter()
     private var stamper = LineStamper()
     private var collected: [ConsolePiece] = []
+    /// Whether what was taken so far ends with a line feed, or is nothing.
+    package private(set) var endsWithLine = true
 
     package init(form: Form, timestamps: Bool) {
         self.form = form
@@ -27,6 +29,7 @@ package struct ConsoleOutput: Sendable {
     /// - Parameter time: when the piece arrived.
     /// - Returns: what to print now.
     package mutating func take(_ piece: ConsolePiece, at time: String) -> [UInt8] {
+        if let last = piece.data.last { endsWithLine = last == UInt8(ascii: "\n") }
         switch form {
         case .jsonDocument:
             collected.append(piece)
@@ -41,7 +44,8 @@ package struct ConsoleOutput: Sendable {
 
     /// - Returns: what is to be printed at the end.
     package mutating func finish() -> [UInt8] {
-        switch form {
+        if form == .jsonDocument || form == .jsonLines { endsWithLine = true }
+        return switch form {
         case .jsonDocument: Self.line(collected, time: nil)
         case .neutralised: filter.finish()
         case .bytes, .jsonLines: []

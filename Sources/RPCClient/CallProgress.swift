@@ -30,6 +30,7 @@ struct CallProgress: Sendable {
         self.timeout = min(timeout, Self.longest)
         self.monitorTimeout = monitorTimeout.map { min($0, Self.longest) }
         deadline = now + self.timeout
+        silentUntil = self.monitorTimeout.map { now + $0 }
     }
 
     /// The broker has the request: the time allowed for the answer counts from here.
@@ -48,12 +49,15 @@ struct CallProgress: Sendable {
         return assembly.take(reply)
     }
 
-    /// When to look at ``expiry(now:)`` next.
+    /// When to look at ``expiry(now:)`` next. Only ever moves on, so that whoever sleeps until then need not be woken.
     var expiresAt: Instant { min(deadline, silentUntil ?? deadline) }
 
-    func expiry(now: Instant) -> Expiry? {
+    mutating func expiry(now: Instant) -> Expiry? {
         if now >= deadline { return isSent ? .timeout : .unsent }
-        if let silentUntil, now >= silentUntil { return .silence }
+        guard let monitorTimeout, let silentUntil, now >= silentUntil else { return nil }
+        if isSent { return .silence }
+        // Nobody can be silent who has not got the request.
+        self.silentUntil = now + monitorTimeout
         return nil
     }
 }

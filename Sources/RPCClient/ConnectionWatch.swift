@@ -66,7 +66,8 @@ final class ConnectionWatch: Sendable {
         case .blocked: state.withLock { $0.isBlocked = true }
         case .unblocked: state.withLock { $0.isBlocked = false }
         case .connectFailed(let role, let address, let reason, _):
-            connectFailed(role, "cannot reach the broker at \(address): \(reason)")
+            let place = reason.contains(address) ? "" : "\(address): "
+            connectFailed(role, "cannot reach the broker: \(place)\(reason)")
         case .topologyMismatch, .topologyFailed, .consumerCancelled, .throttled: break
         }
     }

@@ -26,6 +26,7 @@ struct GatherProgress: Sendable {
         self.limit = min(limit, CallProgress.longest)
         start = now
         deadline = now + self.limit
+        quietUntil = quiet.map { now + $0 }
     }
 
     mutating func sent(now: Instant) {
@@ -48,9 +49,18 @@ struct GatherProgress: Sendable {
         return replies.count >= maximum
     }
 
+    /// When to look at ``isOver(now:)`` next. Only ever moves on, so that whoever sleeps until then need not be woken.
     var expiresAt: Instant { min(deadline, quietUntil ?? deadline) }
 
-    /// Time is up; `false` for `isSent` means that nobody can have answered.
-    func isOver(now: Instant) -> Bool { now >= expiresAt }
+    /// Whether to wait no longer.
+    mutating func isOver(now: Instant) -> Bool {
+        if now >= deadline { return true }
+        guard let quiet, let quietUntil, now >= quietUntil else { return false }
+        if !replies.isEmpty { return true }
+        self.quietUntil = now + quiet
+        return false
+    }
+
+    /// `false` means that nobody can have answered.
     var wasSent: Bool { isSent || !replies.isEmpty }
 }

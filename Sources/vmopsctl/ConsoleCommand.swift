@@ -43,6 +43,8 @@ struct ConsoleCommand: AsyncParsableCommand {
                 Terminal.write(output.take(piece, at: WireTime.now().context + "Z"))
             }
             Terminal.write(output.finish())
+            // A prompt at the end of a log must not run into the shell's.
+            if Terminal.isOutput, !output.endsWithLine { Terminal.print("") }
         }
     }
 }

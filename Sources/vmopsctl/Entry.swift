@@ -7,7 +7,9 @@ import UnixSignals
 /// no answer came in time, 130 after Ctrl-C.
 @main enum Entry {
     static func main() async {
-        let arguments = CommandLineOrder.commandFirst(Array(CommandLine.arguments.dropFirst()))
+        let commands = VmopsControl.configuration.subcommands.compactMap { $0.configuration.commandName }
+        let given = Array(CommandLine.arguments.dropFirst())
+        let arguments = CommandLineOrder.commandFirst(given, commands: Set(commands))
         exit(await run(arguments))
     }
 

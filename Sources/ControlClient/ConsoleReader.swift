@@ -54,6 +54,8 @@ package struct ConsoleReader: Sendable {
     private static let largestTail: Int64 = 32 << 20
     /// How long a host may hold a read that finds nothing new.
     private static let wait = 4
+    /// States in which a host removes an instance's files.
+    private static let leaving: Set<String> = ["migrating-out", "deleting"]
     /// A host that does not answer, or does not know the instance any more, is given so long before all are asked.
     private static let pauses: [Duration] = [.milliseconds(50), .milliseconds(200), .milliseconds(500), .seconds(1)]
 
@@ -74,7 +76,7 @@ package struct ConsoleReader: Sendable {
         output: (ConsolePiece) throws -> Void
     ) async throws {
         // Also on a named host: the uuid is what stays when the instance moves.
-        var place = try await compute.find(reference)
+        let place = try await compute.find(reference)
         var offset: Int64 = 0
         let end = try await piece(place, -1, 1).endOffset
         if selection.sinceBoot { offset = try await latestBoot(place) }
@@ -86,25 +88,47 @@ package struct ConsoleReader: Sendable {
             offset = next.nextOffset
         }
         guard selection.follow else { return }
-        offset = max(offset, end)
+        try await follow(place, from: max(offset, end), notice, output)
+    }
+
+    private func follow(
+        _ first: Instance,
+        from start: Int64,
+        _ notice: (String) -> Void,
+        _ output: (ConsolePiece) throws -> Void
+    ) async throws {
+        var place = first
+        var offset = start
+        var isShorter = false
         while true {
+            var trouble: (any Error)?
             do {
                 let next = try await piece(place, offset, Self.pieceBytes, wait: Self.wait)
-                if next.offset < offset {
-                    notice("the console log of \(place.name) begins anew")
-                    offset = next.firstOffset
+                if next.offset >= offset {
+                    if next.offset > offset { notice("\(next.offset - offset) bytes were no longer kept") }
+                    if !next.data.isEmpty { try output(next) }
+                    offset = next.nextOffset
+                    isShorter = false
                     continue
                 }
-                if next.offset > offset { notice("\(next.offset - offset) bytes were no longer kept") }
-                if !next.data.isEmpty { try output(next) }
-                offset = next.nextOffset
-            } catch  where Self.mayHaveMoved(error) {
-                guard let found = try await lookAgain(for: place, after: error) else {
-                    return notice("instance \(place.name) is gone")
+                // Shorter than before: the log has just moved away with its instance, or it is another one.
+                if isShorter {
+                    notice("the console log of \(place.name) begins anew")
+                    offset = next.firstOffset
+                    isShorter = false
+                    continue
                 }
-                if found.host != place.host { notice("\(place.name) is on \(found.host) now") }
-                place = found
+                isShorter = true
+            } catch  where Self.mayHaveMoved(error) {
+                trouble = error
             }
+            guard let found = try await lookAgain(for: place, after: trouble) else {
+                return notice("instance \(place.name) is gone")
+            }
+            // While it is on its way its log says nothing.
+            if Self.leaving.contains(found.state) { isShorter = false }
+            if found.host != place.host { notice("\(place.name) is on \(found.host) now") }
+            place = found
         }
     }
 
@@ -118,7 +142,7 @@ package struct ConsoleReader: Sendable {
     }
 
     /// - Returns: where the instance is now; `nil` when all hosts that answer say that there is none.
-    private func lookAgain(for place: Instance, after error: any Error) async throws -> Instance? {
+    private func lookAgain(for place: Instance, after error: (any Error)?) async throws -> Instance? {
         for pause in Self.pauses {
             try await Task.sleep(for: pause)
             do {
@@ -130,14 +154,23 @@ package struct ConsoleReader: Sendable {
             }
         }
         // Whoever was silent may still have it.
-        if error is RPCClientError { throw error }
+        if let error, error is RPCClientError { throw error }
         return nil
     }
 
     private func latestBoot(_ place: Instance) async throws -> Int64 {
         let marks = try await ask(place, "console_marks", [:], 0).arrayValue ?? []
-        let boots = marks.filter { $0["kind"]?.stringValue == "boot" }
-        return boots.last?["offset"]?.intValue ?? 0
+        return Self.latestBoot(
+            marks.filter { $0["kind"]?.stringValue == "boot" }
+                .map { ($0["offset"]?.intValue ?? 0, $0["time"]?.doubleValue ?? 0) }
+        )
+    }
+
+    /// Of marks in their order. Those within a second are one boot, seen by the operation and by the host.
+    static func latestBoot(_ boots: [(offset: Int64, time: Double)]) -> Int64 {
+        guard var latest = boots.last else { return 0 }
+        for boot in boots.dropLast().reversed() where latest.time - boot.time < 1 { latest = boot }
+        return latest.offset
     }
 
     /// The offset at which the last `lines` lines begin; a newline at the very end ends the last of them.

@@ -39,11 +39,20 @@ package enum Presentation {
         TextTable.printable("\(instance.name) is \(instance.state) on \(instance.host)")
     }
 
-    /// A document in one line.
+    /// A document in one line; numbers without a JSON form are written as text.
     package static func line(_ value: JSONValue) -> String {
         var writer = JSONWriter(.compact)
-        writer.write(value, otherwise: "number without a JSON form")
+        writer.write(writable(value), otherwise: "too deeply nested")
         return String(decoding: writer.bytes, as: UTF8.self)
+    }
+
+    private static func writable(_ value: JSONValue) -> JSONValue {
+        switch value {
+        case .double(let number) where !number.isFinite: .string("\(number)")
+        case .array(let elements): .array(elements.map(writable))
+        case .object(let members): .object(JSONObject(members.map { ($0.key, writable($0.value)) }))
+        default: value
+        }
     }
 
     /// A document with one member or element a line.

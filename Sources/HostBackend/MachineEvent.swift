@@ -10,6 +10,7 @@ package struct MachineEvent: Sendable, Hashable {
         case paused
         case resumed
         case saved
+        /// By the guest itself; a reset that was asked for is not reported.
         case rebooted
         case crashed
         case migratedIn

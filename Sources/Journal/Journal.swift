@@ -111,7 +111,6 @@ package final class Journal: Sendable {
         }
         guard !batch.isEmpty else { return }
         let isOpen = store.commit(batch)
-        pool.touched(self, isOpen: isOpen)
         let turn = state.withLock { state -> State.Turn in
             if state.pending.isEmpty {
                 state.turn = .idle
@@ -120,6 +119,8 @@ package final class Journal: Sendable {
             }
             return state.turn
         }
+        // Only now: the pool must be able to close the file from here on.
+        pool.touched(self, isOpen: isOpen)
         if turn != .idle { enterLine(turn) }
     }
 

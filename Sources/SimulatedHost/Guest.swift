@@ -101,7 +101,6 @@ struct Guest: Sendable {
         guard isConsoleUp else { return }
         output.cutOff()
         boot(at: now)
-        happened.append(.rebooted)
     }
 
     mutating func requestShutdown(at now: UInt64) -> ShutdownAnswer {

@@ -54,10 +54,11 @@ class Endpoint:
                 {}["missing"]
             except KeyError as error:
                 raise RuntimeError("second") from error
-        if kind == "expected":
-            with oslo_messaging.expected_exceptions(LookupError):
-                raise LookupError("nothing there")
         raise AssertionError(kind)
+
+    @oslo_messaging.expected_exceptions(LookupError)
+    def fail_as_expected(self, context):
+        raise LookupError("nothing there")
 
     def slow(self, context, seconds):
         self._tell("slow", context, {"seconds": seconds})

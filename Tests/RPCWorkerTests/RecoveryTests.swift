@@ -240,11 +240,12 @@ struct RecoveryTests {
                             try await eventually { tally["all"] >= step * 50 }
                             try await broker.closeConnections(virtualHost: virtualHost)
                         }
-                        let outcomes = try await flood.result?["outcomes"]
-                        let right = outcomes?["right"]?.intValue ?? 0
-                        // The library gives up now and then when its connection is cut while it makes a new one.
-                        let unsent = outcomes?["MessageDeliveryFailure"]?.intValue ?? 0
-                        #expect(right + unsent == count, "\(outcomes ?? .null)")
+                        let outcomes = try #require(try await flood.result?["outcomes"]?.objectValue)
+                        let right = outcomes["right"]?.intValue ?? 0
+                        // The library itself gives up now and then when it is cut off while it reconnects; what it
+                        // has sent is answered, and rightly.
+                        let ours = ["wrong", "MessagingTimeout", "RuntimeError", "RemoteError"]
+                        #expect(!outcomes.contains { ours.contains($0.key) }, "\(outcomes.map { $0.key })")
                         #expect(right > count / 2)
                         try await eventually { worker.status.outstanding == 0 }
                         #expect(tally["all"] >= right)

@@ -151,7 +151,7 @@ final class EventLog: Sendable {
             try await log.expect(
                 spec.uuid,
                 [
-                    .started, .paused, .resumed, .saved, .resumed, .rebooted, .rebooted, .stopped(.guest), .started,
+                    .started, .paused, .resumed, .saved, .resumed, .rebooted, .stopped(.guest), .started,
                     .crashed, .stopped(.requested), .removed,
                 ]
             )

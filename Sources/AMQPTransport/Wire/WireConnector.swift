@@ -73,6 +73,9 @@ enum WireConnector {
                 "TLS handshake with \(address) failed: no common version or cipher, certificate verify failed, "
                     + "or the port does not speak TLS"
             )
+        case AMQP_STATUS_SOCKET_ERROR where code == EINPROGRESS:
+            // The library has asked the socket why it did not connect, and keeps the answer to itself.
+            return TransportError(.unreachable, "\(address) does not accept connections")
         case AMQP_STATUS_SOCKET_ERROR where code != 0:
             return TransportError(.unreachable, "\(address): \(SystemCall.text(code))")
         default:

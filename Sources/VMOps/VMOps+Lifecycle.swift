@@ -15,7 +15,9 @@ extension VMOps {
         let events = backend.events()
         eventStream.withLock { $0 = events }
         for record in try await journal.records() {
-            if record.complete {
+            if let move = record.move {
+                await takeUp(record, move)
+            } else if record.complete {
                 await adopt(record)
             } else {
                 await undoUnfinished(record)
@@ -30,7 +32,7 @@ extension VMOps {
         await backend.disconnect()
     }
 
-    private func adopt(_ record: InstanceRecord) async {
+    func adopt(_ record: InstanceRecord) async {
         let instance = Instance(record)
         guard register(instance) == nil else { return }
         do {

@@ -23,6 +23,8 @@ package final class VMOps: Sendable {
 
     private let settingsBox: Mutex<OperationSettings>
     private let registry = Mutex<[InstanceUUID: Instance]>([:])
+    /// Instances that have left this host, with something still to be done about them here.
+    let leftovers = Mutex<[InstanceUUID: Instance]>([:])
     let eventStream = Mutex<AsyncStream<MachineEvent>?>(nil)
 
     /// - Parameters:

@@ -3,11 +3,13 @@ package import HostBackend
 import Journal
 import Logging
 import Support
+import Synchronization
 
 /// The destination's part of a live migration. What is prepared here outlives a restart of the worker, until the
 /// source says what became of the machine.
 extension VMOps: MigrationPeer {
     package func checkIncoming(_ migration: IncomingMigration) async throws -> MigrationTicket {
+        try requireService()
         let uuid = migration.record.uuid
         await finishLeftover(uuid)
         guard instance(uuid).map({ $0.isArriving }) ?? true, try await machine(uuid) == nil else {
@@ -26,6 +28,7 @@ extension VMOps: MigrationPeer {
         _ migration: IncomingMigration,
         _ ticket: MigrationTicket
     ) async throws -> MigrationTicket {
+        try requireService()
         let uuid = migration.record.uuid
         let shares = ticket.sharesDirectory
         let spec = localSpec(migration)
@@ -80,6 +83,7 @@ extension VMOps: MigrationPeer {
     }
 
     package func finishIncoming(_ uuid: InstanceUUID) async throws -> InstanceInfo {
+        try requireService()
         let instance = try existing(uuid)
         // A repetition does not wait for what goes on with the instance here: that may be its way back to the one who
         // repeats.
@@ -103,6 +107,7 @@ extension VMOps: MigrationPeer {
     }
 
     package func abandonIncoming(_ uuid: InstanceUUID) async throws {
+        try requireService()
         guard let instance = instance(uuid) else { return }
         try await instance.lane.run {
             guard !instance.isGone else { return }
@@ -126,6 +131,17 @@ extension VMOps: MigrationPeer {
 
     package func consoleDestination(_ uuid: InstanceUUID) -> any ConsoleDestination {
         console.destination(uuid, directory: directory(uuid).path)
+    }
+
+    /// An instance that is not known yet must not pass for one that is not there.
+    private func requireService() throws {
+        guard isInService.load(ordering: .acquiring) else {
+            throw OperationError(
+                .hypervisorUnavailable,
+                "Host \(host) is not in service.",
+                details: ["host": host]
+            )
+        }
     }
 
     /// The machine as it will be here: its own files lie in this host's directory.

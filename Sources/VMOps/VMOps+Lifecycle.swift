@@ -23,11 +23,13 @@ extension VMOps {
                 await undoUnfinished(record)
             }
         }
+        isInService.store(true, ordering: .releasing)
         await reportForeign()
     }
 
     /// Closes the consoles; machines keep running.
     package func stop() async {
+        isInService.store(false, ordering: .releasing)
         await console.shutdown()
         await backend.disconnect()
     }
@@ -55,11 +57,10 @@ extension VMOps {
         }
     }
 
-    /// A worker ended in the middle of a spawn or of an arriving migration.
+    /// A worker ended in the middle of a spawn.
     private func undoUnfinished(_ record: InstanceRecord) async {
         let uuid = record.uuid
         var failures = FirstError()
-        await failures.collect { try await backend.abandonIncoming(uuid) }
         await failures.collect {
             guard let status = try await machine(uuid) else { return }
             if status.state != .off {

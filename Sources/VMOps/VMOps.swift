@@ -25,6 +25,8 @@ package final class VMOps: Sendable {
     private let registry = Mutex<[InstanceUUID: Instance]>([:])
     /// Instances that have left this host, with something still to be done about them here.
     let leftovers = Mutex<[InstanceUUID: Instance]>([:])
+    /// Whether the instances are known; before that no other host gets an answer.
+    let isInService = Atomic<Bool>(false)
     let eventStream = Mutex<AsyncStream<MachineEvent>?>(nil)
 
     /// - Parameters:

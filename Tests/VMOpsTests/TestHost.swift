@@ -103,6 +103,8 @@ final class TestPeers: MigrationPeers {
 
     func set(_ operations: VMOps) { hosts.withLock { $0[operations.host] = operations } }
 
+    func remove(_ host: String) { hosts.withLock { _ = $0.removeValue(forKey: host) } }
+
     func peer(_ host: String) throws -> any MigrationPeer {
         guard let peer = hosts.withLock({ $0[host] }) else {
             throw OperationError(.migrationPreCheckError, "no host \(host)")
@@ -222,6 +224,7 @@ final class TestHost: Sendable {
 
     /// Ends service without any of the steps of an orderly end, as far as that is possible within one process.
     func kill() async {
+        world.peers.remove(name)
         backend.simulateCrash()
         let task = running.withLock { task in
             defer { task = nil }

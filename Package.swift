@@ -170,6 +170,10 @@ let package = Package(
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),
         tests(
+            "BadDayTests",
+            ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging, subprocess, system]
+        ),
+        tests(
             "InteropTests",
             [
                 "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", "ComputeRPC",

@@ -21,6 +21,8 @@ package struct InstanceRecord: Sendable, Hashable {
     package var spawnRequest: String?
     /// Seconds since 1970.
     package var createdAt: Int64
+    /// The live migration that this host has not finished with.
+    package var move: InstanceMove?
 
     package init(
         uuid: InstanceUUID,
@@ -37,7 +39,8 @@ package struct InstanceRecord: Sendable, Hashable {
         complete: Bool = false,
         state: MachineState = .off,
         spawnRequest: String? = nil,
-        createdAt: Int64
+        createdAt: Int64,
+        move: InstanceMove? = nil
     ) {
         self.uuid = uuid
         self.name = name
@@ -54,5 +57,6 @@ package struct InstanceRecord: Sendable, Hashable {
         self.state = state
         self.spawnRequest = spawnRequest
         self.createdAt = createdAt
+        self.move = move
     }
 }

@@ -35,6 +35,7 @@ extension InstanceRecord {
         ]
         json["image_ref"] = imageRef.map(JSONValue.string)
         json["spawn_request"] = spawnRequest.map(JSONValue.string)
+        json["move"] = move.map { .object($0.json) }
         return json
     }
 
@@ -71,9 +72,30 @@ extension InstanceRecord {
             complete: complete,
             state: state,
             spawnRequest: json["spawn_request"]?.stringValue,
-            createdAt: createdAt
+            createdAt: createdAt,
+            move: json["move"]?.objectValue.flatMap(InstanceMove.init(json:))
         )
         guard self.interfaces.count == interfaces.count, self.disks.count == disks.count else { return nil }
+    }
+}
+
+extension InstanceMove {
+    var json: JSONObject {
+        [
+            "role": .string(role.rawValue),
+            "peer": .string(peer),
+            "transfer": .string(transfer),
+            "shares_directory": .bool(sharesDirectory),
+        ]
+    }
+
+    init?(json: JSONObject) {
+        guard let role = json["role"]?.stringValue.flatMap(Role.init(rawValue:)),
+            let peer = json["peer"]?.stringValue,
+            let transfer = json["transfer"]?.stringValue,
+            let sharesDirectory = json["shares_directory"]?.boolValue
+        else { return nil }
+        self.init(role: role, peer: peer, transfer: transfer, sharesDirectory: sharesDirectory)
     }
 }
 

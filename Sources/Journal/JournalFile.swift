@@ -37,6 +37,8 @@ enum JournalFile {
             try db.execute(sql: "PRAGMA locking_mode = EXCLUSIVE")
             try db.execute(sql: "PRAGMA page_size = 4096")
             try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+            // Requests hold passwords; how SQLite was built is not to decide whether they stay when the row is gone.
+            try db.execute(sql: "PRAGMA secure_delete = ON")
             try db.execute(sql: "PRAGMA journal_mode = WAL")
             try db.execute(sql: "PRAGMA synchronous = FULL")
             try db.execute(sql: "PRAGMA wal_autocheckpoint = \(checkpointPages)")

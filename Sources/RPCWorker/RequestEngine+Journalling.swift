@@ -17,12 +17,13 @@ extension RequestEngine {
         let verdict = admission.withLock { admission in
             let verdict = admission.offer(host: ticket.host.index)
             if verdict == .hold { admission.hold(ticket, host: ticket.host.index) }
+            metrics.note(admission)
             return verdict
         }
         switch verdict {
         case .start: journal(ticket, starting: true)
         case .queue: journal(ticket, starting: false)
-        case .hold: noteAdmission()
+        case .hold: break
         }
     }
 

@@ -92,10 +92,5 @@ final class RequestEngine: Sendable {
         for ticket in waiting { monitor.end(ticket.watch) }
     }
 
-    func noteAdmission() {
-        let (running, waiting, held) = admission.withLock { ($0.running, $0.waiting, $0.held) }
-        metrics.running.set(running)
-        metrics.queued.set(waiting)
-        metrics.held.set(held)
-    }
+    func noteAdmission() { admission.withLock { metrics.note($0) } }
 }

@@ -26,6 +26,13 @@ final class WorkerMetrics: Sendable {
     private let methods = Mutex<[String: MethodHandles]>([:])
     private let rejections = Mutex<[MessageRejection.Code: Counter]>([:])
 
+    /// Called under the lock of the admission, so that the last to come is the last that is shown.
+    func note(_ admission: Admission<MutatingTicket>) {
+        running.set(admission.running)
+        queued.set(admission.waiting)
+        held.set(admission.held)
+    }
+
     func rejected(_ code: MessageRejection.Code) {
         let counter = rejections.withLock { counters in
             if let counter = counters[code] { return counter }

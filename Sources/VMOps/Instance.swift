@@ -19,10 +19,13 @@ final class Instance: Sendable {
         /// Operations in the lane that do not want to sit out the waiting of those before them.
         var impatient = 0
         var events: [MachineEvent] = []
+        var expectedReboots = 0
     }
 
     let uuid: InstanceUUID
     let lane = SerialLane()
+    /// Serialises what is done about it after it has left this host.
+    let leavingLane = SerialLane()
     private let state: Mutex<State>
 
     init(_ record: InstanceRecord) {
@@ -92,7 +95,33 @@ final class Instance: Sendable {
 
     // MARK: Events
 
-    func queue(_ event: MachineEvent) { state.withLock { $0.events.append(event) } }
+    /// Events that may wait for the lane. Beyond it the oldest are dropped: they are hints, and what is done follows
+    /// the machine's state of then.
+    private static let mostEvents = 64
+
+    /// - Returns: whether somebody has to be sent to handle it; otherwise somebody is on the way.
+    func queue(_ event: MachineEvent) -> Bool {
+        state.withLock { state in
+            state.events.append(event)
+            if state.events.count > Self.mostEvents { state.events.removeFirst() }
+            return state.events.count == 1
+        }
+    }
+
+    /// The next reboot that the host reports was asked for.
+    func expectReboot() { state.withLock { $0.expectedReboots += 1 } }
+
+    /// A machine that was started anew owes no report of an earlier reset.
+    func forgetExpectedReboots() { state.withLock { $0.expectedReboots = 0 } }
+
+    /// Whether a reported reboot is one that was asked for.
+    func takeExpectedReboot() -> Bool {
+        state.withLock { state in
+            guard state.expectedReboots > 0 else { return false }
+            state.expectedReboots -= 1
+            return true
+        }
+    }
 
     /// The events queued so far, in order.
     func takeEvents() -> [MachineEvent] {

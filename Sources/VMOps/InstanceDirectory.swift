@@ -32,8 +32,43 @@ package struct InstanceDirectory: Sendable, Hashable {
         try await BlockingPool.shared.run { try removeTree(path) }
     }
 
-    package func exists() async throws -> Bool {
-        try await BlockingPool.shared.run { access(path, F_OK) == 0 }
+    /// Whether the directory is there and was made for an instance.
+    func isMarked() async throws -> Bool {
+        try await BlockingPool.shared.run { access(file(Self.marker), F_OK) == 0 }
+    }
+
+    /// Whether there is a file of that name in it.
+    func contains(_ name: String) async throws -> Bool {
+        try await BlockingPool.shared.run { access(file(name), F_OK) == 0 }
+    }
+
+    /// Makes an empty file in it.
+    func touch(_ name: String) async throws {
+        try await BlockingPool.shared.run { try touchNow(name) }
+    }
+
+    func remove(file name: String) async throws {
+        try await BlockingPool.shared.run { try removeTree(file(name)) }
+    }
+
+    /// Puts the directory out of the way; a missing one is fine.
+    ///
+    /// - Returns: where its content is now.
+    func moveAside() async throws -> String? {
+        try await BlockingPool.shared.run { access(path, F_OK) == 0 ? try moveAsideNow() : nil }
+    }
+
+    private func moveAsideNow() throws -> String {
+        // Unique, for two may have to go within one second.
+        let aside = "\(path).orphan-\(time(nil))-\(UniqueID.make().prefix(8))"
+        guard rename(path, aside) == 0 else { throw FileError("move aside", path) }
+        return aside
+    }
+
+    private func touchNow(_ name: String) throws {
+        let descriptor = open(file(name), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw FileError("create", file(name)) }
+        close(descriptor)
     }
 
     private func createNow() throws -> String? {
@@ -42,15 +77,11 @@ package struct InstanceDirectory: Sendable, Hashable {
             if access(file(Self.marker), F_OK) == 0 || rmdir(path) == 0 {
                 try removeTree(path)
             } else {
-                let aside = "\(path).orphan-\(time(nil))"
-                guard rename(path, aside) == 0 else { throw FileError("move aside", path) }
-                movedTo = aside
+                movedTo = try moveAsideNow()
             }
         }
         try makeDirectories(path)
-        let descriptor = open(file(Self.marker), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw FileError("create", file(Self.marker)) }
-        close(descriptor)
+        try touchNow(Self.marker)
         return movedTo
     }
 }

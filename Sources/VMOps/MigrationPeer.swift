@@ -7,8 +7,18 @@ package struct IncomingMigration: Sendable {
     package var spec: MachineSpec
     package var source: String
     package var copyStorage: Bool
+    /// Names the migration. Until it is over, the source's instance directory has an empty file of that name with
+    /// ``tokenPrefix`` before it: a destination that sees it shares the directory.
+    package var transfer: String
 
-    package init(record: InstanceRecord, spec: MachineSpec, source: String, copyStorage: Bool) {
+    package static let tokenPrefix = ".migration-"
+    /// The member of the ticket with which the destination says that it shares the directory.
+    package static let sharesDirectoryKey = "shares_directory"
+
+    var token: String { Self.tokenPrefix + transfer }
+
+    package init(record: InstanceRecord, spec: MachineSpec, source: String, copyStorage: Bool, transfer: String) {
+        self.transfer = transfer
         self.record = record
         self.spec = spec
         self.source = source

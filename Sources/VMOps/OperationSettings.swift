@@ -19,6 +19,8 @@ package struct OperationSettings: Sendable, Hashable {
     package var imagesPath: String
     /// Requests that may wait for one instance; more are refused.
     package var maxQueuePerInstance = 64
+    /// How often what is left of a live migration is tried again.
+    package var migrationRetryInterval: Duration = .seconds(10)
     /// A full inventory repairs what events missed.
     package var inventoryInterval: Duration = .seconds(60)
 

@@ -16,16 +16,21 @@ struct Undo {
     }
 
     /// Takes the steps back, last first, each whatever became of the others and also when the task is cancelled.
-    func run(_ logger: Logger) async {
+    ///
+    /// - Returns: whether all of them succeeded.
+    func run(_ logger: Logger) async -> Bool {
         // Awaited right here; unstructured only so that a cancelled operation still cleans up.
         await Task { [steps] in
+            var isClean = true
             for step in steps.reversed() {
                 do {
                     try await step.body()
                 } catch {
+                    isClean = false
                     logger.warning("undoing a step failed", metadata: ["step": "\(step.name)", "error": "\(error)"])
                 }
             }
+            return isClean
         }.value
     }
 }

@@ -20,12 +20,14 @@ extension VMOps {
 
     /// Whatever happened: a machine that runs or is paused has its writer, any other has none.
     func fitConsole(_ instance: Instance) async {
-        guard let status = try? await machine(instance.uuid) else {
-            return await closeConsole(instance, mark: nil)
-        }
-        switch status.state {
-        case .running, .paused, .transitional: await ensureConsole(instance, mark: nil)
-        case .off, .saved, .error: await closeConsole(instance, mark: nil)
+        do {
+            switch try await machine(instance.uuid)?.state {
+            case .running, .paused, .transitional: await ensureConsole(instance, mark: nil)
+            case .off, .saved, .error, nil: await closeConsole(instance, mark: nil)
+            }
+        } catch {
+            // The host does not answer: a writer that is there goes on trying.
+            logger.debug("console left as it is", metadata: ["instance": "\(instance.uuid)", "error": "\(error)"])
         }
     }
 }
@@ -85,7 +87,7 @@ extension VMOps {
     }
 }
 
-/// The log of an instance that moves to another host (VM operations, section 7.10). Trouble here fails no migration.
+/// The log of an instance that moves to another host (VM operations, section 7.10).
 extension VMOps {
     /// Copies what was captured so far, while the machine goes on printing.
     func copyConsole(_ instance: Instance, transfer: String, to peer: any MigrationPeer) async {
@@ -102,25 +104,14 @@ extension VMOps {
         }
     }
 
-    /// Copies the rest and has it installed.
-    ///
-    /// - Returns: whether the destination acknowledged; otherwise the source keeps its log.
-    func moveConsole(_ instance: Instance, transfer: String, to peer: any MigrationPeer) async -> Bool {
+    /// Copies the rest and has it installed; without the destination's acknowledgement the log stays here.
+    func moveConsole(_ instance: Instance, transfer: String, to peer: any MigrationPeer) async throws {
         let uuid = instance.uuid
-        do {
-            try await console.move(
-                uuid,
-                directory: directory(uuid).path,
-                transfer: transfer,
-                to: peer.consoleDestination(uuid)
-            )
-            return true
-        } catch {
-            logger.error(
-                "console log not moved, kept here",
-                metadata: ["instance": "\(uuid)", "error": "\(error)"]
-            )
-            return false
-        }
+        try await console.move(
+            uuid,
+            directory: directory(uuid).path,
+            transfer: transfer,
+            to: peer.consoleDestination(uuid)
+        )
     }
 }

@@ -1,6 +1,7 @@
 import Console
 package import HostBackend
 import Journal
+import Support
 
 extension VMOps {
     /// Removes an instance (VM operations, section 6.9); one that is not there is removed already. Each step is tried
@@ -17,50 +18,77 @@ extension VMOps {
         destroyDisks: Bool,
         _ context: OperationContext
     ) async throws {
-        guard let instance = instance(uuid) else {
-            return try await destroyUnknown(uuid, interfaces: interfaces, volumes: volumes)
-        }
-        let kind = OperationKind(
-            name: "destroy",
-            state: .deleting,
-            failure: .instanceTerminationFailure,
-            impatient: true
-        )
-        do {
-            try await perform(kind, on: instance, context) {
-                try await tearDown(instance, interfaces: interfaces, volumes: volumes, destroyDisks: destroyDisks)
+        while true {
+            guard let instance = instance(uuid) else {
+                if try await destroyUnknown(uuid, interfaces, volumes, destroyDisks) { return }
+                continue
             }
-        } catch let error as OperationError where error.code == .instanceNotFound {
-            return
+            let kind = OperationKind(
+                name: "destroy",
+                state: .deleting,
+                failure: .instanceTerminationFailure,
+                impatient: true
+            )
+            do {
+                return try await perform(kind, on: instance, context) {
+                    try await tearDown(instance, interfaces, volumes, destroyDisks)
+                }
+            } catch let error as OperationError where error.code == .instanceNotFound {
+                return
+            }
         }
     }
 
     private func tearDown(
         _ instance: Instance,
-        interfaces: [NetworkInterface],
-        volumes: [VolumeConnection],
-        destroyDisks: Bool
+        _ interfaces: [NetworkInterface],
+        _ volumes: [VolumeConnection],
+        _ destroyDisks: Bool
     ) async throws {
         let uuid = instance.uuid
         var failures = FirstError()
         await failures.collect { try await backend.cancelJobs(uuid) }
-        await failures.collect {
-            guard let status = try await machine(uuid) else { return }
-            if status.state != .off {
-                _ = try await backend.setState(uuid, .off, deadline: settings.stateChangeTimeout)
-            }
-        }
-        await closeConsole(instance, mark: .stop)
-        await failures.collect { try await backend.deleteMachine(uuid) }
-        await disconnect(uuid, instance.record.interfaces + interfaces, volumes, &failures)
-        if failures.error == nil, destroyDisks {
+        let isGone = await removeMachine(uuid, &failures) { await self.closeConsole(instance, mark: .stop) }
+        let record = instance.record
+        await disconnect(uuid, record.interfaces + interfaces, volumes, &failures)
+        // A machine that may still run keeps its files; those that another host sees too are that host's.
+        let isOthers = record.move?.role == .arriving && record.move?.sharesDirectory == true
+        if isGone, destroyDisks, !isOthers {
             await failures.collect { try await removeFiles(uuid) }
         }
         if failures.error == nil {
             await failures.collect { try await journal.remove(uuid) }
         }
-        if let error = failures.error { throw error }
+        if let error = failures.error {
+            throw OperationError(error, failure: .instanceTerminationFailure, instance: nil, host: host)
+        }
         unregister(instance)
+    }
+
+    /// - Parameter whenOff: done between turning the machine off and removing it, whatever came of the former.
+    /// - Returns: whether there is no machine any more.
+    private func removeMachine(
+        _ uuid: InstanceUUID,
+        _ failures: inout FirstError,
+        whenOff: () async -> Void
+    ) async -> Bool {
+        await failures.collect {
+            guard let status = try await machine(uuid), status.state != .off else { return }
+            do {
+                _ = try await backend.setState(uuid, .off, deadline: settings.stateChangeTimeout)
+            } catch let error as BackendError where error.code == .notFound {
+            }
+        }
+        await whenOff()
+        var isGone = false
+        await failures.collect {
+            do {
+                try await backend.deleteMachine(uuid)
+            } catch let error as BackendError where error.code == .notFound {
+            }
+            isGone = true
+        }
+        return isGone
     }
 
     private func disconnect(
@@ -93,23 +121,34 @@ extension VMOps {
         }
     }
 
-    /// The machine may exist although this worker has no record of it: only if it is ours by its note.
+    /// The machine or the files may exist although this worker has no record of them: only if they are ours by the
+    /// machine's note or the directory's marker.
+    ///
+    /// - Returns: `false` when an instance with this uuid has appeared meanwhile.
     private func destroyUnknown(
         _ uuid: InstanceUUID,
-        interfaces: [NetworkInterface],
-        volumes: [VolumeConnection]
-    ) async throws {
-        var failures = FirstError()
-        await failures.collect {
-            guard let status = try await machine(uuid) else { return }
-            if status.state != .off {
-                _ = try await backend.setState(uuid, .off, deadline: settings.stateChangeTimeout)
+        _ interfaces: [NetworkInterface],
+        _ volumes: [VolumeConnection],
+        _ destroyDisks: Bool
+    ) async throws -> Bool {
+        // Keeps a spawn of this uuid out until nothing of the old one is left.
+        let placeholder = Instance(
+            InstanceRecord(uuid: uuid, name: uuid.text, memoryMB: 0, vcpus: 0, rootGB: 0, createdAt: 0)
+        )
+        placeholder.begin(Instance.Activity(operation: "destroy", state: .deleting))
+        guard register(placeholder) == nil else { return false }
+        defer { unregister(placeholder) }
+        return try await placeholder.lane.run {
+            var failures = FirstError()
+            let isGone = await removeMachine(uuid, &failures) {}
+            await disconnect(uuid, interfaces, volumes, &failures)
+            if isGone, destroyDisks {
+                await failures.collect { if try await directory(uuid).isMarked() { try await removeFiles(uuid) } }
             }
-            try await backend.deleteMachine(uuid)
-        }
-        await disconnect(uuid, interfaces, volumes, &failures)
-        if let error = failures.error {
-            throw OperationError(error, failure: .instanceTerminationFailure, instance: uuid.text, host: host)
+            if let error = failures.error {
+                throw OperationError(error, failure: .instanceTerminationFailure, instance: uuid.text, host: host)
+            }
+            return true
         }
     }
 }

@@ -14,12 +14,16 @@ extension VMOps {
             guard !instance.record.disks.contains(where: { $0.identifier == volume.volumeID }) else { return }
             var addresses = DeviceAddresses(used: instance.record.disks.map(\.address))
             let address = try addresses.volume(boot: false)
-            let path = try await connectVolume(volume)
-            let disk = volumeAttachment(volume, path: path, address: address)
+            var undo = Undo()
+            undo.add("disconnect volume") { try await self.backend.disconnectVolume(volume) }
+            let disk: DiskAttachment
             do {
+                let path = try await connectVolume(volume)
+                disk = volumeAttachment(volume, path: path, address: address)
+                undo.add("detach volume") { try await self.backend.detachDisk(path: path, from: uuid) }
                 try await backend.attachDisk(disk, to: uuid)
             } catch {
-                try? await backend.disconnectVolume(volume)
+                _ = await undo.run(logger)
                 throw error
             }
             await remember(instance) { $0.disks.append(disk) }
@@ -52,11 +56,14 @@ extension VMOps {
         try await perform(kind, on: instance, context) {
             try await requireHotplug(uuid, .hotplugNIC, failure: .interfaceAttachFailed)
             guard !instance.record.interfaces.contains(where: { $0.id == interface.id }) else { return }
-            try await backend.plugInterface(interface, of: uuid)
+            var undo = Undo()
             do {
+                undo.add("unplug interface") { try await self.backend.unplugInterface(interface, of: uuid) }
+                try await backend.plugInterface(interface, of: uuid)
+                undo.add("detach interface") { try await self.backend.detachInterface(id: interface.id, from: uuid) }
                 try await backend.attachInterface(interface, to: uuid)
             } catch {
-                try? await backend.unplugInterface(interface, of: uuid)
+                _ = await undo.run(logger)
                 throw error
             }
             await remember(instance) { $0.interfaces.append(interface) }

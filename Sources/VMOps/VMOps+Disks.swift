@@ -89,8 +89,9 @@ extension VMOps {
         at address: DeviceAddress,
         _ undo: inout Undo
     ) async throws -> DiskAttachment {
-        let path = try await connectVolume(volume)
+        // First, for a failure may be no more than a lost answer.
         undo.add("disconnect volume") { try await self.backend.disconnectVolume(volume) }
+        let path = try await connectVolume(volume)
         return volumeAttachment(volume, path: path, address: address)
     }
 

@@ -13,9 +13,9 @@ extension VMOps {
         await withDiscardingTaskGroup { group in
             group.addTask { try? await self.console.run() }
             group.addTask { await self.repairRegularly() }
+            group.addTask { await self.finishMovesRegularly() }
             for await event in events {
-                guard let instance = instance(event.uuid) else { continue }
-                instance.queue(event)
+                guard let instance = instance(event.uuid), instance.queue(event) else { continue }
                 group.addTask { await self.handleEvents(of: instance) }
             }
             group.cancelAll()
@@ -24,9 +24,7 @@ extension VMOps {
 
     private func handleEvents(of instance: Instance) async {
         do {
-            try await instance.lane.run {
-                for event in instance.takeEvents() { try await handle(event, instance) }
-            }
+            try await instance.lane.run { try await handlePendingEvents(instance) }
         } catch {
             logger.debug(
                 "event not handled",
@@ -35,30 +33,40 @@ extension VMOps {
         }
     }
 
-    /// Events are hints: what is done follows the machine's state of now, so that a late or repeated one is harmless.
-    private func handle(_ event: MachineEvent, _ instance: Instance) async throws {
-        guard !instance.isGone, let status = try await machine(instance.uuid),
-            event.incarnation >= status.incarnation
-        else { return }
-        let unexpected: Bool
-        switch event.kind {
-        case .rebooted:
-            await ensureConsole(instance, mark: .boot)
-            unexpected = true
-        case .crashed, .stopped(.crashed):
-            await closeConsole(instance, mark: .crash)
-            unexpected = true
-        case .stopped(.guest), .stopped(.host):
-            if status.state == .off { await closeConsole(instance, mark: .stop) }
-            unexpected = true
-        default:
+    /// Takes note of what was reported so far. In the lane only.
+    func handlePendingEvents(_ instance: Instance) async throws {
+        for event in instance.takeEvents() {
+            guard !instance.isGone, instance.record.complete, let status = try await machine(instance.uuid),
+                event.incarnation >= status.incarnation
+            else { continue }
+            var isNews = await follow(status, instance)
+            if event.kind == .rebooted, status.state == .running, !instance.takeExpectedReboot() {
+                await ensureConsole(instance, mark: .boot)
+                isNews = true
+            }
+            if isNews { observer.machineChanged(event, instance.record) }
+        }
+    }
+
+    /// Brings console and record into line with the machine's state of now, so that late, repeated and lost events do
+    /// no harm.
+    ///
+    /// - Returns: whether the state is another one than the last operation or event led to.
+    private func follow(_ status: MachineStatus, _ instance: Instance) async -> Bool {
+        guard status.state != .transitional, status.state != instance.record.state else {
             await fitConsole(instance)
-            unexpected = false
+            return false
         }
-        await remember(instance) { record in
-            if status.state != .transitional { record.state = status.state }
+        switch (instance.record.state, status.state) {
+        case (_, .off): await closeConsole(instance, mark: .stop)
+        case (_, .error): await closeConsole(instance, mark: .crash)
+        case (_, .saved): await closeConsole(instance, mark: .suspend)
+        case (.saved, .running), (.saved, .paused): await ensureConsole(instance, mark: .resume)
+        case (.running, .paused), (.paused, .running): await ensureConsole(instance, mark: nil)
+        default: await ensureConsole(instance, mark: .boot)
         }
-        if unexpected { observer.machineChanged(event, instance.record) }
+        await remember(instance) { $0.state = status.state }
+        return true
     }
 
     private func repairRegularly() async {
@@ -78,11 +86,9 @@ extension VMOps {
         do {
             try await instance.lane.run {
                 guard !instance.isGone, instance.record.complete else { return }
+                try await handlePendingEvents(instance)
                 guard let status = try await machine(instance.uuid) else { return }
-                await fitConsole(instance)
-                await remember(instance) { record in
-                    if status.state != .transitional { record.state = status.state }
-                }
+                _ = await follow(status, instance)
             }
         } catch {
             logger.debug("inventory failed", metadata: ["instance": "\(instance.uuid)", "error": "\(error)"])

@@ -15,22 +15,26 @@ extension VMOps {
         let events = backend.events()
         eventStream.withLock { $0 = events }
         for record in try await journal.records() {
-            if record.complete {
+            if let move = record.move {
+                await takeUp(record, move)
+            } else if record.complete {
                 await adopt(record)
             } else {
                 await undoUnfinished(record)
             }
         }
+        isInService.store(true, ordering: .releasing)
         await reportForeign()
     }
 
     /// Closes the consoles; machines keep running.
     package func stop() async {
+        isInService.store(false, ordering: .releasing)
         await console.shutdown()
         await backend.disconnect()
     }
 
-    private func adopt(_ record: InstanceRecord) async {
+    func adopt(_ record: InstanceRecord) async {
         let instance = Instance(record)
         guard register(instance) == nil else { return }
         do {
@@ -53,11 +57,10 @@ extension VMOps {
         }
     }
 
-    /// A worker ended in the middle of a spawn or of an arriving migration.
+    /// A worker ended in the middle of a spawn.
     private func undoUnfinished(_ record: InstanceRecord) async {
         let uuid = record.uuid
         var failures = FirstError()
-        await failures.collect { try await backend.abandonIncoming(uuid) }
         await failures.collect {
             guard let status = try await machine(uuid) else { return }
             if status.state != .off {

@@ -33,19 +33,73 @@ extension VMOps {
         }
         let kind = OperationKind(name: "live_migration", state: .migratingOut, failure: .migrationError)
         return try await perform(kind, on: instance, context) {
+            let earlier = instance.record.move
+            // The same destination makes everything anew; another one must not be left with what it prepared.
+            guard await clearMove(instance) || earlier?.peer == destination else {
+                throw OperationError(
+                    .migrationPreCheckError,
+                    "Migration pre-check error: an earlier migration is not cleaned up yet",
+                    details: ["reason": "an earlier migration is not cleaned up yet"]
+                )
+            }
             try await requireMigratable(uuid)
             let peer = try peers.peer(destination)
-            let (migration, ticket) = try await check(instance, to: destination, copyStorage, peer)
             let transfer = UniqueID.make()
-            try await move(instance, migration, ticket, transfer, peer)
-            return try await complete(instance, transfer, peer)
+            let token = IncomingMigration.tokenPrefix + transfer
+            try await directory(uuid).touch(token)
+            let migration: IncomingMigration
+            let ticket: MigrationTicket
+            do {
+                (migration, ticket) = try await check(instance, to: destination, copyStorage, transfer, peer)
+                try await rememberMove(instance, to: destination, transfer, ticket)
+            } catch {
+                try? await directory(uuid).remove(file: token)
+                throw error
+            }
+            try await move(instance, migration, ticket, peer)
+            let expected = makeInfo(instance, nil)
+            return await finishLeaving(instance) ?? departed(expected, to: destination)
         }
+    }
+
+    /// Durable before anything is prepared at the destination, so that it is undone there whatever happens here.
+    private func rememberMove(
+        _ instance: Instance,
+        to destination: String,
+        _ transfer: String,
+        _ ticket: MigrationTicket
+    ) async throws {
+        var record = instance.record
+        record.move = InstanceMove(
+            role: .leaving,
+            peer: destination,
+            transfer: transfer,
+            sharesDirectory: ticket.sharesDirectory
+        )
+        try await journal.save(record)
+        _ = instance.update { $0.move = record.move }
+    }
+
+    /// What can be said of an instance that has gone to a host that does not answer.
+    private func departed(_ info: InstanceInfo, to destination: String) -> InstanceInfo {
+        var info = info
+        info.host = destination
+        info.state = TransitionalState.migratingIn.rawValue
+        info.powerState = 0
+        info.task = nil
+        info.migration = nil
+        return info
     }
 
     /// Stops a migration that has not switched over yet; the instance goes on running here.
     package func abortLiveMigration(_ uuid: InstanceUUID) throws {
         let instance = try existing(uuid)
-        guard instance.snapshot.activity?.state == .migratingOut, instance.interrupt("aborted") else {
+        guard backend.capabilities.has(.abortLiveMigration) else {
+            throw OperationError.notImplemented("aborting a live migration is not supported by host \(host)")
+        }
+        let activity = instance.snapshot.activity
+        let isOver = activity?.migration.map { [.switchover, .completed].contains($0.phase) } ?? false
+        guard activity?.state == .migratingOut, !isOver, instance.interrupt("aborted") else {
             throw OperationError.invalidState(uuid.text, state: "not migrating", method: "abort_live_migration")
         }
     }
@@ -73,6 +127,7 @@ extension VMOps {
         _ instance: Instance,
         to destination: String,
         _ copyStorage: Bool?,
+        _ transfer: String,
         _ peer: any MigrationPeer
     ) async throws -> (IncomingMigration, MigrationTicket) {
         var failure: (any Error)?
@@ -81,7 +136,8 @@ extension VMOps {
                 record: instance.record,
                 spec: machineSpec(instance.record),
                 source: host,
-                copyStorage: copies
+                copyStorage: copies,
+                transfer: transfer
             )
             do {
                 let ticket = try await peer.checkIncoming(migration)
@@ -100,87 +156,55 @@ extension VMOps {
         )
     }
 
-    /// Everything up to the switch-over.
+    /// Everything up to the switch-over, within which others may stop it.
     private func move(
         _ instance: Instance,
         _ migration: IncomingMigration,
         _ ticket: MigrationTicket,
-        _ transfer: String,
         _ peer: any MigrationPeer
     ) async throws {
-        let uuid = instance.uuid
         let interruption = instance.beginInterruptible()
         defer { instance.endInterruptible() }
         let switchedOver = Atomic<Bool>(false)
         do {
-            let prepared = try await peer.prepareIncoming(migration, ticket)
-            await copyConsole(instance, transfer: transfer, to: peer)
-            if backend.capabilities.has(.consoleExclusive) { await closeConsole(instance, mark: nil) }
-            try await interruption.cancelling { [backend] in
-                try await backend.migrate(uuid, prepared) { progress in
+            try await interruption.cancelling { [self] in
+                let prepared = try await peer.prepareIncoming(migration, ticket)
+                if !ticket.sharesDirectory {
+                    await copyConsole(instance, transfer: migration.transfer, to: peer)
+                }
+                if backend.capabilities.has(.consoleExclusive) { await closeConsole(instance, mark: nil) }
+                try await backend.migrate(instance.uuid, prepared) { progress in
                     if progress.phase == .switchover { switchedOver.store(true, ordering: .releasing) }
                     instance.report(progress)
                 }
             }
         } catch {
-            if switchedOver.load(ordering: .acquiring), try await hasLeft(uuid) { return }
-            await rollBack(instance, peer)
+            if await hasLeft(instance, switchedOver: switchedOver.load(ordering: .acquiring)) { return }
+            await rollBack(instance)
             let reason = interruption.reason.map { "it was \($0)" } ?? "\(error)"
             throw OperationError(
                 .migrationError,
-                "Migration error: \(reason). The instance is still running on \(host).",
+                "Migration error: \(reason). The instance is still on \(host).",
                 details: ["reason": reason],
                 cause: error
             )
         }
     }
 
-    /// After an error past the switch-over only the state tells where the machine is.
-    private func hasLeft(_ uuid: InstanceUUID) async throws -> Bool {
-        let state = try await machine(uuid)?.state
-        return state == nil || state == .off
+    /// After an error only the state tells where the machine is; what was reported counts if there is no telling.
+    private func hasLeft(_ instance: Instance, switchedOver: Bool) async -> Bool {
+        do {
+            return try await machine(instance.uuid) == nil
+        } catch {
+            return switchedOver
+        }
     }
 
-    private func rollBack(_ instance: Instance, _ peer: any MigrationPeer) async {
+    private func rollBack(_ instance: Instance) async {
         // Awaited right here; unstructured only so that a cancelled migration still cleans up.
         await Task {
-            do {
-                try await peer.abandonIncoming(instance.uuid)
-            } catch {
-                logger.warning(
-                    "destination not cleaned up after a failed migration",
-                    metadata: ["instance": "\(instance.uuid)", "error": "\(error)"]
-                )
-            }
+            await clearMove(instance)
             await fitConsole(instance)
         }.value
-    }
-
-    /// The machine runs at the destination.
-    private func complete(
-        _ instance: Instance,
-        _ transfer: String,
-        _ peer: any MigrationPeer
-    ) async throws -> InstanceInfo {
-        let uuid = instance.uuid
-        let info = try await peer.finishIncoming(uuid)
-        let moved = await moveConsole(instance, transfer: transfer, to: peer)
-        var failures = FirstError()
-        for interface in instance.record.interfaces {
-            await failures.collect { try await backend.unplugInterface(interface, of: uuid) }
-        }
-        await failures.collect { try await backend.finishOutgoing(uuid) }
-        if moved {
-            await failures.collect { try await removeFiles(uuid) }
-            await failures.collect { try await journal.remove(uuid) }
-        }
-        if let error = failures.error {
-            logger.warning(
-                "source not cleaned up after a migration",
-                metadata: ["instance": "\(uuid)", "error": "\(error)"]
-            )
-        }
-        unregister(instance)
-        return info
     }
 }

@@ -32,7 +32,11 @@ extension VMOps {
         }
         let run = {
             guard !instance.isGone else { throw OperationError.notFound(instance.uuid.text) }
-            return try await self.observed(kind, on: instance, context, body)
+            return try await RequestContext.$current.withValue(
+                RequestContext(uuid: instance.uuid, metadata: instance.record.metadata)
+            ) {
+                try await self.observed(kind, on: instance, context, body)
+            }
         }
         if kind.impatient {
             return try await instance.hurry("superseded by \(kind.name)", run)

@@ -64,6 +64,7 @@ extension VMOps {
     ) async throws -> InstanceInfo {
         let instance = try existing(uuid)
         return try await perform(kind, on: instance, context) {
+            try await handlePendingEvents(instance)
             let before = try await machine(uuid)
             let transition = TransitionTable.transition(operation, in: before?.state)
             try requireCapability(transition, operation)
@@ -145,6 +146,7 @@ extension VMOps {
             case .saved: .resume
             default: .boot
             }
+        if mark == .boot { instance.forgetExpectedReboots() }
         if backend.capabilities.has(.consolePreboot) { await ensureConsole(instance, mark: mark) }
         try await reach(.running, instance.uuid, failure: failure)
         if !backend.capabilities.has(.consolePreboot) { await ensureConsole(instance, mark: mark) }
@@ -162,7 +164,14 @@ extension VMOps {
             return try await start(instance, from: .off, failure: failure)
         }
         await ensureConsole(instance, mark: .boot)
-        let reached = try await backend.reset(instance.uuid)
+        instance.expectReboot()
+        let reached: MachineState
+        do {
+            reached = try await backend.reset(instance.uuid)
+        } catch {
+            instance.forgetExpectedReboots()
+            throw error
+        }
         guard reached != .running else { return }
         try await stop(instance, failure: failure)
         try await start(instance, from: .off, failure: failure)

@@ -32,12 +32,13 @@ extension VMOps {
     func makeInfo(_ instance: Instance, _ machine: MachineStatus?) -> InstanceInfo {
         let (record, activity) = instance.snapshot
         let state = machine?.state ?? (record.complete ? .error : .off)
+        let transition = activity?.state ?? (record.move?.role == .arriving ? .migratingIn : nil)
         return InstanceInfo(
             uuid: record.uuid,
             name: record.name,
             host: host,
-            state: activity?.state?.rawValue ?? state.clientName,
-            powerState: powerState(activity?.state, record: record, machine: machine),
+            state: transition?.rawValue ?? state.clientName,
+            powerState: powerState(transition, record: record, machine: machine),
             task: activity?.operation,
             memoryMB: record.memoryMB,
             vcpus: record.vcpus,

@@ -41,7 +41,16 @@ extension VMOps {
         do {
             var info = try await backend.exportRootDisk(uuid, to: partial, format: format)
             try await BlockingPool.shared.run {
-                guard rename(partial, final) == 0 else { throw FileError("rename", partial) }
+                // A link, for unlike a renaming it never replaces an image that disks may be based on.
+                guard link(partial, final) == 0 else {
+                    guard errno == EEXIST else { throw FileError("create", final) }
+                    throw OperationError(
+                        .imageUnacceptable,
+                        "Image \(image) is unacceptable: there is one of that name",
+                        details: ["image_id": image, "reason": "there is one of that name"]
+                    )
+                }
+                try removeTree(partial)
             }
             info.path = final
             return info

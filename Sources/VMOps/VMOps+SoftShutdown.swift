@@ -25,7 +25,7 @@ extension VMOps {
         var unsupported = 0
         for wait in ShutdownSchedule(timeout: budget.timeout, interval: budget.interval) {
             guard clock.now < deadline else { break }
-            let answer = await requestShutdown(instance)
+            let answer = await requestShutdown(instance, interruption)
             unsupported = answer == .unsupported ? unsupported + 1 : 0
             if unsupported == 2 { return try await isOff(instance) }
             let end = min(clock.now + wait, deadline)
@@ -39,9 +39,11 @@ extension VMOps {
     }
 
     /// Any error of the request counts as "not now".
-    private func requestShutdown(_ instance: Instance) async -> ShutdownAnswer {
+    private func requestShutdown(_ instance: Instance, _ interruption: Interruption) async -> ShutdownAnswer {
         do {
-            return try await backend.requestShutdown(instance.uuid, reason: "requested by the control plane")
+            return try await interruption.cancelling { [backend] in
+                try await backend.requestShutdown(instance.uuid, reason: "requested by the control plane")
+            }
         } catch {
             logger.debug(
                 "shutdown request failed",

@@ -46,6 +46,8 @@ extension VMOps {
         }
         return try await present.lane.run {
             guard !present.isGone else { throw OperationError.notFound(request.uuid.text) }
+            // Left half made by an earlier worker, which could not undo it: not what was asked for.
+            guard present.record.complete else { throw OperationError.exists(request.name) }
             return makeInfo(present, try await machine(request.uuid))
         }
     }
@@ -53,23 +55,36 @@ extension VMOps {
     private func build(_ instance: Instance, _ request: SpawnRequest) async throws -> InstanceInfo {
         try await backend.probe()
         guard try await machine(request.uuid) == nil else { throw OperationError.exists(request.name) }
+        await dropLeftover(request.uuid)
         var undo = Undo()
         do {
+            try await journal.save(instance.record)
             try await buildSteps(instance, request, &undo)
+            // Without this on disk the next start would undo the instance, so it is part of what must succeed.
+            _ = instance.update { $0.complete = true }
+            try await journal.save(instance.record)
         } catch {
+            _ = instance.update { $0.complete = false }
             await closeConsole(instance, mark: nil)
-            await undo.run(logger)
+            // What could not be undone now is undone at the next start, by the record.
+            if await undo.run(logger) { await forget(request.uuid) }
             throw error
         }
-        await remember(instance) { $0.complete = true }
         return makeInfo(instance, try await machine(request.uuid)).settled
+    }
+
+    /// Removes the record, also when the task is cancelled.
+    private func forget(_ uuid: InstanceUUID) async {
+        do {
+            try await journal.remove(uuid)
+        } catch {
+            logger.warning("instance record not removed", metadata: ["instance": "\(uuid)", "error": "\(error)"])
+        }
     }
 
     private func buildSteps(_ instance: Instance, _ request: SpawnRequest, _ undo: inout Undo) async throws {
         let uuid = request.uuid
         let directory = directory(uuid)
-        undo.add("forget record") { try await self.journal.remove(uuid) }
-        try await journal.save(instance.record)
         undo.add("remove directory") { try await directory.remove() }
         if let aside = try await directory.create() {
             logger.warning(

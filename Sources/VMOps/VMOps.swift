@@ -23,6 +23,10 @@ package final class VMOps: Sendable {
 
     private let settingsBox: Mutex<OperationSettings>
     private let registry = Mutex<[InstanceUUID: Instance]>([:])
+    /// Instances that have left this host, with something still to be done about them here.
+    let leftovers = Mutex<[InstanceUUID: Instance]>([:])
+    /// Whether the instances are known; before that no other host gets an answer.
+    let isInService = Atomic<Bool>(false)
     let eventStream = Mutex<AsyncStream<MachineEvent>?>(nil)
 
     /// - Parameters:

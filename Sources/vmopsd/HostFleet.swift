@@ -18,13 +18,31 @@ final class HostFleet: Service {
     init(_ settings: Settings, logger: Logger) async throws {
         self.logger = logger
         let shared = try SharedParts(settings, logger: logger)
-        var stacks: [HostStack] = []
-        for host in settings.hosts {
-            stacks.append(try HostStack(host, settings, shared, logger: logger))
-        }
-        self.stacks = stacks
+        stacks = try await Self.stacks(settings, shared, logger)
         notifier = shared.notifier
         shared.peers.set(stacks.map(\.operations))
+    }
+
+    /// Opens the hosts' files, several at a time: each waits for the disk more than once.
+    private static func stacks(
+        _ settings: Settings,
+        _ shared: SharedParts,
+        _ logger: Logger
+    ) async throws -> [HostStack] {
+        try await withThrowingTaskGroup(of: (number: Int, stack: HostStack).self) { group in
+            var stacks: [Int: HostStack] = [:]
+            for (number, host) in settings.hosts.enumerated() {
+                if number >= 16, let made = try await group.next() { stacks[made.number] = made.stack }
+                group.addTask {
+                    let stack = try await BlockingPool.shared.run {
+                        try HostStack(host, settings, shared, logger: logger)
+                    }
+                    return (number, stack)
+                }
+            }
+            for try await made in group { stacks[made.number] = made.stack }
+            return settings.hosts.indices.compactMap { stacks[$0] }
+        }
     }
 
     var names: [String] { stacks.map(\.name) }

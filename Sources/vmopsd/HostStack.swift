@@ -15,7 +15,7 @@ import struct Configuration.HostSettings
 import struct Configuration.Settings
 
 /// What the hosts of a process have in common.
-struct SharedParts {
+struct SharedParts: Sendable {
     let world: SimulatedWorld
     let consoles: ConsoleEngine
     let committers: CommitterPool

@@ -1,0 +1,86 @@
+import Foundation
+import OsloMessaging
+import RPCClient
+import Support
+import TestSupport
+import Testing
+
+/// What the log has of operations, and what it must not have.
+@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(3)))
+struct SecretsTests {
+    @Test func anOperationIsOneLineWithWhatOneSearchesFor() async throws {
+        try await Bench.run { bench in
+            let instance = TestInstance()
+            try await bench.call("spawn", ["instance": instance.description], requestID: "req-spawn")
+            _ = try? await bench.call("power_off", TestInstance().reference, requestID: "req-failed")
+            try await eventually("both lines") { bench.operationLines("req-failed").count == 1 }
+            let spawned = bench.operationLines("req-spawn")
+            #expect(spawned.count == 1)
+            for part in ["method=spawn", "instance=\(instance.uuid)", "outcome=ok", "duration_ms=", "host=host-a"] {
+                #expect(spawned.first?.contains(part) == true, "\(part): \(spawned)")
+            }
+            let failed = bench.operationLines("req-failed")
+            #expect(failed.first?.contains("outcome=InstanceNotFound") == true, "\(failed)")
+        }
+    }
+
+    @Test func secretsAppearNowhere() async throws {
+        let password = "Pw-\(UniqueID.make())"
+        let content = "File-\(UniqueID.make())"
+        let token = "Token-\(UniqueID.make())"
+        let settings = DaemonSettings(options: ["DEFAULT": ["log_level": "trace"]])
+        try await Bench.run(settings) { bench in
+            let broker = "broker-\(UniqueID.make())"
+            let encoded = Data(content.utf8).base64EncodedString()
+            func spawn(_ instance: JSONValue) async -> (any Error)? {
+                do {
+                    _ = try await bench.client.call(
+                        .init(exchange: "nova", topic: "compute", server: "host-a"),
+                        "spawn",
+                        [
+                            "instance": instance, "admin_password": .string(password),
+                            "injected_files": [["/etc/secret", .string(encoded)]],
+                        ],
+                        context: ["auth_token": .string(token), "request_id": "req-1"]
+                    )
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            let instance = TestInstance()
+            let refused = await spawn(["uuid": "no uuid"])
+            #expect(refused != nil)
+            #expect(await spawn(instance.description) == nil)
+            let twice = await spawn(instance.description)
+            let secrets = [password, content, encoded, token]
+            for secret in secrets {
+                #expect(!"\(refused as Any) \(twice as Any)".contains(secret))
+                #expect(!bench.daemon.log.contains(secret))
+                for path in ["/status", "/metrics"] {
+                    let answer = try await AdminRequest.get(path, at: bench.daemon.adminSocket)
+                    #expect(!answer.contains(secret))
+                }
+            }
+            try await bench.call("destroy", instance.reference)
+            try await bench.daemon.terminate()
+            for secret in secrets {
+                #expect(Files.holding(secret, below: bench.daemon.statePath) == [], "after \(secret.prefix(5))")
+            }
+
+            // The daemon's own secret: a broker's password.
+            let url = "rabbit://user:\(broker)@127.0.0.1:1/"
+            bench.daemon.settings.options["DEFAULT"]?["transport_url"] = url
+            try bench.daemon.writeConfiguration()
+            let printed = try await runCommand(
+                Checkout.program("vmopsd"),
+                ["--config-file", bench.daemon.configurationFile, "--print-config"]
+            )
+            #expect(printed.contains("transport_url"))
+            #expect(!printed.contains(broker))
+            try await bench.daemon.start(waitsForService: false)
+            try await bench.daemon.waitForLog("127.0.0.1:1")
+            #expect(!bench.daemon.log.contains(broker))
+        }
+    }
+}

@@ -75,7 +75,8 @@ package final class SimulatedHost: HostBackend {
     private static func capabilities(_ settings: SimulatedSettings, _ images: DiskImages) -> HostCapabilities {
         var flags: Set<Capability> = [
             .softShutdown, .reset, .pause, .save, .hotplugNIC, .hotplugDisk, .diagnostics, .resizeDisks,
-            .checkpoint, .liveMigration, .liveStorageMigration, .abortLiveMigration, .migratePaused, .events, .consoleOutput,
+            .checkpoint, .liveMigration, .liveStorageMigration, .abortLiveMigration, .migratePaused, .events,
+            .consoleOutput,
             .consoleInput, .consoleResumable,
         ]
         if images.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing]) }

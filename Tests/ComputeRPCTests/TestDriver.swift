@@ -48,7 +48,11 @@ struct TestDriver: Sendable {
                 world: try SimulatedWorld(),
                 logger: logger
             )
-            let journal = try Journal(path: directory + "/journal.sqlite", logger: logger)
+            let journal = try Journal(
+                path: directory + "/journal.sqlite",
+                logger: logger,
+                pool: CommitterPool(threads: 1)
+            )
             let engine = try ConsoleEngine(writers: 1)
             var console = ConsoleSettings()
             console.flushInterval = .milliseconds(5)

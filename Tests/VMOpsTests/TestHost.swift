@@ -65,7 +65,7 @@ final class TestHost: Sendable {
             world: world.simulated,
             logger: world.logger
         )
-        journal = try Journal(path: directory + "/journal.sqlite", logger: world.logger)
+        journal = try Journal(path: directory + "/journal.sqlite", logger: world.logger, pool: world.committers)
         console = ConsoleService(
             host: name,
             settings: options.console,

@@ -17,6 +17,8 @@ final class TestWorld: Sendable {
     let directory: String
     let simulated: SimulatedWorld
     let consoles: ConsoleEngine
+    /// Of its own, for a pool closes the files that were used least when there are many.
+    let committers = CommitterPool(threads: 1)
     let peers = TestPeers()
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     private let hosts = Mutex<[TestHost]>([])

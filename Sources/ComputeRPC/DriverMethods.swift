@@ -18,7 +18,6 @@ struct DriverMethods: Sendable {
         _ parameters: [Parameter],
         _ body: @escaping @Sendable (Arguments, OperationContext) async throws -> JSONValue
     ) -> RemoteMethod {
-        let host = identity.host
         return RemoteMethod(
             name,
             .mutating { request in
@@ -26,7 +25,7 @@ struct DriverMethods: Sendable {
                     let arguments = try Arguments(request, parameters)
                     return try await body(arguments, OperationContext(request))
                 } catch {
-                    throw RemoteFailure.from(error, host: host)
+                    throw RemoteFailure.from(error)
                 }
             }
         )
@@ -38,14 +37,13 @@ struct DriverMethods: Sendable {
         _ parameters: [Parameter],
         _ body: @escaping @Sendable (Arguments) async throws -> JSONValue
     ) -> RemoteMethod {
-        let host = identity.host
         return RemoteMethod(
             name,
             .read { request in
                 do {
                     return try await body(Arguments(request, parameters))
                 } catch {
-                    throw RemoteFailure.from(error, host: host)
+                    throw RemoteFailure.from(error)
                 }
             }
         )
@@ -57,14 +55,13 @@ struct DriverMethods: Sendable {
         _ parameters: [Parameter],
         _ body: @escaping @Sendable (Arguments) throws -> JSONValue
     ) -> RemoteMethod {
-        let host = identity.host
         return RemoteMethod(
             name,
             .inline { request in
                 do {
                     return try body(Arguments(request, parameters))
                 } catch {
-                    throw RemoteFailure.from(error, host: host)
+                    throw RemoteFailure.from(error)
                 }
             }
         )
@@ -77,7 +74,6 @@ struct DriverMethods: Sendable {
         _ body: @escaping @Sendable (Arguments) throws -> JSONValue?,
         waiting: @escaping @Sendable (Arguments) async throws -> JSONValue
     ) -> RemoteMethod {
-        let host = identity.host
         return RemoteMethod(
             name,
             .immediate(
@@ -85,14 +81,14 @@ struct DriverMethods: Sendable {
                     do {
                         return try body(Arguments(request, parameters))
                     } catch {
-                        throw RemoteFailure.from(error, host: host)
+                        throw RemoteFailure.from(error)
                     }
                 },
                 waiting: { request in
                     do {
                         return try await waiting(Arguments(request, parameters))
                     } catch {
-                        throw RemoteFailure.from(error, host: host)
+                        throw RemoteFailure.from(error)
                     }
                 }
             )

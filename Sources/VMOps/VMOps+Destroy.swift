@@ -2,6 +2,7 @@ import Console
 package import HostBackend
 import Journal
 import Support
+import Synchronization
 
 extension VMOps {
     /// Removes an instance (VM operations, section 6.9); one that is not there is removed already. Each step is tried
@@ -20,6 +21,9 @@ extension VMOps {
     ) async throws {
         while true {
             guard let instance = instance(uuid) else {
+                // It lives elsewhere; what it left here may be all there is of its log, or of the guest on its way.
+                await finishLeftover(uuid)
+                if leftovers.withLock({ $0[uuid] != nil }) { return }
                 if try await destroyUnknown(uuid, interfaces, volumes, destroyDisks) { return }
                 continue
             }

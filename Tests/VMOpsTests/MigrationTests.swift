@@ -331,6 +331,9 @@ import Testing
             #expect(pair.source.operations.instance(pair.uuid) == nil)
             #expect(pair.source.exists(pair.source.directory(pair.uuid) + "/console.log"))
             #expect(try await !pair.destination.log(pair.uuid).contains("login: "))
+            // It is not here any more, and its log is not lost by that.
+            try await pair.source.destroy(pair.uuid)
+            #expect(pair.source.exists(pair.source.directory(pair.uuid) + "/console.log"))
             world.peers.wrap.withLock { $0 = nil }
             var source = pair.source
             if afterARestart {

@@ -110,7 +110,7 @@ import Testing
                 try await host.type(command, on: uuid)
                 try await eventually(command) { try await host.record(uuid)?.state == state }
                 try await expect(host, uuid, captured: captured, [.boot, mark])
-                #expect(host.observer.all.contains("changed \(state.rawValue)"))
+                try await eventually("told") { host.observer.all.contains("changed \(state.rawValue)") }
                 _ = try await host.operations.powerOn(uuid, host.context)
                 try await expect(host, uuid, captured: true, [.boot, mark, .boot])
             }
@@ -124,7 +124,7 @@ import Testing
             try await host.type("reboot", on: uuid)
             try await eventually("mark") { try await host.marks(uuid) == [.boot, .boot] }
             #expect(try await host.isCaptured(uuid))
-            #expect(host.observer.all.last == "changed running")
+            try await eventually("told") { host.observer.all.last == "changed running" }
         }
     }
 

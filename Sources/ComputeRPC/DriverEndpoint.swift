@@ -25,16 +25,19 @@ package struct DriverEndpoint: RPCEndpoint {
     let injectsPasswords: @Sendable () -> Bool
     private let methods: [String: RemoteMethod]
 
+    /// - Parameter allowedMethods: the only methods that callers may use; empty = all.
     package init(
         operations: VMOps,
         identity: Identity,
+        allowedMethods: Set<String> = [],
         injectsPasswords: @escaping @Sendable () -> Bool
     ) {
         self.operations = operations
         self.identity = identity
         self.injectsPasswords = injectsPasswords
         let driver = DriverMethods(operations: operations, identity: identity, injectsPasswords: injectsPasswords)
-        methods = Dictionary(uniqueKeysWithValues: driver.all.map { ($0.name, $0) })
+        let allowed = driver.all.filter { allowedMethods.isEmpty || allowedMethods.contains($0.name) }
+        methods = Dictionary(uniqueKeysWithValues: allowed.map { ($0.name, $0) })
     }
 
     package var namespace: String? { nil }

@@ -54,8 +54,7 @@ extension VMOps {
         defer { instance.end() }
         observer.operationStarted(kind.name, instance.record, context: context)
         do {
-            let request = RequestContext(uuid: instance.uuid, metadata: instance.record.metadata)
-            let result = try await RequestContext.$current.withValue(request) { try await body() }
+            let result = try await body()
             observer.operationEnded(kind.name, instance.record, context: context, error: nil)
             return result
         } catch {

@@ -57,6 +57,7 @@ struct HostStack: Sendable {
     let kind: BackendKind
     let journal: Journal
     let operations: VMOps
+    private let allowedMethods: Set<String>
     private let injectsPasswords: Box<Bool>
 
     init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
@@ -89,6 +90,7 @@ struct HostStack: Sendable {
             observer: shared.observer(host.name),
             logger: logger
         )
+        allowedMethods = Set(settings.limits.allowedMethods)
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
     }
 
@@ -117,6 +119,7 @@ struct HostStack: Sendable {
         let endpoint = DriverEndpoint(
             operations: operations,
             identity: DriverEndpoint.Identity(host: name, backend: kind.rawValue, version: version),
+            allowedMethods: allowedMethods,
             injectsPasswords: { injects.value }
         )
         return ServedHost(

@@ -42,7 +42,7 @@ final class Load: Sendable {
             load.state.withLock { $0.isOver = true }
             try await group.waitForAll()
         }
-        load.check()
+        try await load.check()
     }
 
     /// Brings a trouble about, and waits until all callers have had answers again.
@@ -96,17 +96,26 @@ final class Load: Sendable {
         }
     }
 
-    private func check() {
+    private func check() async throws {
         let (answered, lost) = state.withLock { ($0.answered, $0.timedOut) }
+        // The log is written a moment after the answer.
+        try await eventually(timeout: .seconds(20), "the log has every answered operation") {
+            answered.subtracting(self.ended().keys).isEmpty
+        }
+        let ended = ended()
+        #expect(ended.filter { $0.value > 1 }.isEmpty, "executed twice")
+        #expect(lost.intersection(ended.keys).isEmpty, "executed and not answered")
+        print("load: \(answered.count) answered, \(lost.count) lost in the broker's queues")
+    }
+
+    /// How often the log says of each request that its operation ended.
+    private func ended() -> [String: Int] {
         let lines = bench.daemon.logLines.filter { $0.contains(" operation ") && $0.contains("request_id=load-") }
         var ended: [String: Int] = [:]
         for line in lines where !line.contains("outcome=expired") {
             guard let word = line.split(separator: " ").first(where: { $0.hasPrefix("request_id=") }) else { continue }
             ended[String(word.dropFirst("request_id=".count)), default: 0] += 1
         }
-        #expect(ended.filter { $0.value > 1 }.isEmpty, "executed twice")
-        #expect(answered.subtracting(ended.keys).isEmpty, "answered but not logged")
-        #expect(lost.intersection(ended.keys).isEmpty, "executed and not answered")
-        print("load: \(answered.count) answered, \(lost.count) lost in the broker's queues")
+        return ended
     }
 }

@@ -31,6 +31,19 @@ import VMOps
         "snapshot": ["image_id": "snap"],
     ]
 
+    @Test func onlyAllowedMethodsAreThere() async throws {
+        try await TestDriver.with { driver in
+            let endpoint = DriverEndpoint(
+                operations: driver.operations,
+                identity: .init(host: "host-a", backend: "simulated", version: "1"),
+                allowedMethods: ["ping", "get_info", "no_such_method"],
+                injectsPasswords: { false }
+            )
+            #expect(endpoint.methodNames == ["get_info", "ping"])
+            #expect(endpoint.method(named: "destroy")?.name == nil)
+        }
+    }
+
     @Test func theseAreTheMethods() async throws {
         try await TestDriver.with { driver in
             let names = driver.endpoint.methodNames

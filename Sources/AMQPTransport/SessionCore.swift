@@ -30,6 +30,7 @@ final class SessionCore: Sendable {
     let handler: any DeliveryHandler
     let logger: Logger
     let counters = SessionCounters()
+    private let failures = Mutex(RepeatedFailures())
     private let inbox = Mutex(Inbox())
     private let connections: Mutex<[ConnectionRole: SessionStatus.Connection]>
     let isBlocked = Atomic<Bool>(false)
@@ -120,6 +121,7 @@ final class SessionCore: Sendable {
     func report(_ event: SessionEvent) {
         switch event {
         case .ready(let role, let address):
+            failures.withLock { $0.connected(role) }
             logger.info(
                 "broker connection ready",
                 metadata: [LogKey.role: "\(role.rawValue)", LogKey.address: "\(address)"]
@@ -130,8 +132,9 @@ final class SessionCore: Sendable {
                 metadata: [LogKey.role: "\(role.rawValue)", LogKey.reason: "\(reason)"]
             )
         case .connectFailed(let role, let address, let reason, let permanent):
+            let isNews = failures.withLock { $0.isNews(role, address, reason, at: .now) }
             logger.log(
-                level: permanent ? .error : .warning,
+                level: isNews ? (permanent ? .error : .warning) : .debug,
                 "cannot connect to the broker",
                 metadata: [
                     LogKey.role: "\(role.rawValue)", LogKey.address: "\(address)", LogKey.reason: "\(reason)",

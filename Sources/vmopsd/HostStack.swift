@@ -110,7 +110,10 @@ struct HostStack: Sendable {
                 logger: logger
             )
         case .qemu, .plugin:
-            throw BackendError.unsupported("backend = \(host.backend.rawValue)")
+            throw BackendError(
+                .unimplemented,
+                "host \(host.name): backend = \(host.backend.rawValue) is not part of this version; use simulated"
+            )
         }
     }
 

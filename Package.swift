@@ -85,6 +85,15 @@ let package = Package(
             "SimulatedHost",
             ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
         ),
+        library("Processes", ["Support", "CSystemShims", logging]),
+        library("QMP", ["Support", "JSONCodec", "CSystemShims", logging]),
+        library(
+            "QEMUHost",
+            [
+                "Support", "HostBackend", "DiskImages", "JSONCodec", "QMP", "Processes", "CSystemShims", logging,
+                system,
+            ]
+        ),
 
         // The service.
         library("Configuration", ["Support", "AMQPModel", "OsloMessaging"]),
@@ -93,7 +102,8 @@ let package = Package(
             name: "vmopsd",
             dependencies: [
                 "Support", "AMQPModel", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient", "ComputeRPC",
-                "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Configuration", "Observability",
+                "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
+                "Observability",
                 logging, metrics, lifecycle, unixSignals, argumentParser,
             ],
             swiftSettings: settings
@@ -141,6 +151,12 @@ let package = Package(
         tests(
             "SimulatedHostTests",
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
+        ),
+        tests("ProcessesTests", ["Processes", "Support", logging]),
+        tests("QMPTests", ["QMP", "Processes", "Support", logging]),
+        tests(
+            "QEMUHostTests",
+            ["QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "Support", logging]
         ),
         tests(
             "ComputeRPCTests",

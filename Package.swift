@@ -85,15 +85,20 @@ let package = Package(
         library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
         library("HTTPClient", ["Support", "CCurl", logging]),
         library(
+            "ImageStore",
+            ["Support", "HostBackend", "DiskImages", "HTTPClient", "JSONCodec", "CCrypto", logging, system]
+        ),
+        library(
             "SimulatedHost",
-            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
+            ["Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "CSystemShims", logging, system]
         ),
         library("Processes", ["Support", "CSystemShims", logging]),
         library("QMP", ["Support", "JSONCodec", "CSystemShims", logging]),
         library(
             "QEMUHost",
             [
-                "Support", "HostBackend", "DiskImages", "JSONCodec", "QMP", "Processes", "CSystemShims", logging,
+                "Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "QMP", "Processes", "CSystemShims",
+                logging,
                 system,
             ]
         ),
@@ -105,7 +110,8 @@ let package = Package(
             name: "vmopsd",
             dependencies: [
                 "Support", "AMQPModel", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient", "ComputeRPC",
-                "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
+                "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "ImageStore", "HTTPClient",
+                "SimulatedHost", "QEMUHost", "Configuration",
                 "Observability",
                 logging, metrics, lifecycle, unixSignals, argumentParser,
             ],
@@ -151,6 +157,10 @@ let package = Package(
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
         tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
         tests("HTTPClientTests", ["HTTPClient", "Support", logging]),
+        tests(
+            "ImageStoreTests",
+            ["ImageStore", "HTTPClient", "DiskImages", "HostBackend", "Support", logging]
+        ),
         tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
         tests(
             "SimulatedHostTests",

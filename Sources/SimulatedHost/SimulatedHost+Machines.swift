@@ -179,7 +179,7 @@ extension SimulatedHost {
     ) async throws -> SimulatedMachine? {
         let behaviour = try check(spec)
         let plan = try FaultPlan(metadata: spec.metadata)
-        let diskGB = migration == nil ? try await images.totalGB(of: spec.disks) : 0
+        let diskGB = migration == nil ? try await disks.totalGB(of: spec.disks) : 0
         let machine = makeMachine(
             SimulatedMachine.State(
                 phase: .creating,

@@ -13,6 +13,7 @@ import VMOps
 final class HostFleet: Service {
     private let stacks: [HostStack]
     private let notifier: Notifier?
+    private let images: ImageStores
     private let logger: Logger
 
     init(_ settings: Settings, logger: Logger) async throws {
@@ -20,6 +21,7 @@ final class HostFleet: Service {
         let shared = try SharedParts(settings, logger: logger)
         stacks = try await Self.stacks(settings, shared, logger)
         notifier = shared.notifier
+        images = shared.images
         shared.peers.set(stacks.map(\.operations))
     }
 
@@ -75,6 +77,7 @@ final class HostFleet: Service {
                         }
                     }
                 }
+                group.addTask { await cancelWhenGracefulShutdown { await self.images.run() } }
                 for stack in stacks { group.addTask { await stack.operations.run() } }
             }
         } onGracefulShutdown: {
@@ -100,6 +103,7 @@ final class HostFleet: Service {
     }
 
     func apply(_ settings: Settings) {
+        images.apply(settings)
         for host in settings.hosts {
             stacks.first { $0.name == host.name }?.apply(host, settings)
         }

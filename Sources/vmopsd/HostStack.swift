@@ -20,6 +20,7 @@ struct SharedParts: Sendable {
     let consoles: ConsoleEngine
     let committers: CommitterPool
     let peers = LocalPeers()
+    let images: ImageStores
     /// Sends notifications, if any driver is configured.
     let notifier: Notifier?
 
@@ -27,6 +28,7 @@ struct SharedParts: Sendable {
         world = try SimulatedWorld()
         consoles = try ConsoleEngine()
         committers = .shared
+        images = ImageStores(settings, logger: logger)
         notifier = try NotifierSettings(settings).map { notifications in
             Notifier(
                 connection: try settings.notificationConnectionOptions(name: ProcessEnvironment.connectionName()),
@@ -107,6 +109,7 @@ struct HostStack: Sendable {
                 settings: try SimulatedSettings(host, settings),
                 stateDirectory: host.directory + "/simulated",
                 world: shared.world,
+                images: try shared.images.store(host, settings),
                 logger: logger
             )
         case .qemu, .plugin:

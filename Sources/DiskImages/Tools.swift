@@ -35,8 +35,8 @@ package struct Tools: Sendable {
         }
     }
 
-    /// `nobody`.
-    private static let unprivileged: (user: uid_t, group: gid_t) = (65534, 65534)
+    private static let limiter = Tool(command: "prlimit", package: "util-linux")
+    private static let demoter = Tool(command: "setpriv", package: "util-linux")
 
     private static let outputLimit = 256 << 10
 
@@ -70,12 +70,28 @@ package struct Tools: Sendable {
         var path = try require(tool)
         var arguments = arguments
         if let confinement {
-            arguments =
-                ["--cpu=\(confinement.cpuSeconds)", "--as=\(confinement.addressSpaceBytes)", "--core=0", "--", path]
-                + arguments
-            path = try require(Tool(command: "prlimit", package: "util-linux"))
+            arguments = try confined(path, arguments, confinement)
+            path = try require(Self.limiter)
         }
         return try await run(tool, path, arguments, confinement, deadline)
+    }
+
+    /// The arguments with which ``limiter`` runs the program in its confinement.
+    ///
+    /// The user is changed by a program too: between fork and exec of a process with threads, `setuid` may wait for a
+    /// lock that nobody will ever release.
+    private func confined(
+        _ path: String,
+        _ arguments: [String],
+        _ confinement: Confinement
+    ) throws(BackendError) -> [String] {
+        var command = [path] + arguments
+        // `nobody` opens the file anew through /proc: the way there may be closed to it, the file must not be.
+        if geteuid() == 0, try FileCalls.status(confinement.input)?.isPublic == true {
+            let options = ["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--"]
+            command = [try require(Self.demoter)] + options + command
+        }
+        return ["--cpu=\(confinement.cpuSeconds)", "--as=\(confinement.addressSpaceBytes)", "--core=0", "--"] + command
     }
 
     private func require(_ tool: Tool) throws(BackendError) -> String {
@@ -125,13 +141,6 @@ package struct Tools: Sendable {
             .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .seconds(2))
         ]
         guard let confinement else { return try await execute(path, arguments, options, input: .none) }
-        // `nobody` opens the file anew through /proc: the way there may be closed to it, the file must not be.
-        let isPublic = try FileCalls.status(confinement.input)?.isPublic == true
-        if geteuid() == 0, isPublic {
-            options.userID = unprivileged.user
-            options.groupID = unprivileged.group
-            options.supplementaryGroups = []
-        }
         let file = try FileCalls.on(confinement.input) {
             try FileDescriptor.open(confinement.input, .readOnly, options: [.closeOnExec, .nonBlocking])
         }

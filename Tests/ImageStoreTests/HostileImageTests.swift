@@ -2,6 +2,7 @@ import DiskImages
 import Foundation
 import HostBackend
 import ImageStore
+import Support
 import TestSupport
 import Testing
 

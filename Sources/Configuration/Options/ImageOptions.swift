@@ -2,12 +2,26 @@
 package enum ImageOptions {
     static let group = "images"
 
-    static let allowedSources = OptionKey<[String]>.list(
+    static let allowedSources = OptionKey<[String]>(
         group,
         "allowed_sources",
+        kind: .list,
+        default: "",
+        fallback: [],
         traits: .reloadable,
-        "URLs below which images may be fetched: file:///directory, https://host/path/ or http://host/path/; empty: nowhere."
-    )
+        help:
+            "URLs below which images may be fetched: file:///directory, https://host/path/ or http://host/path/; empty: nowhere."
+    ) { values throws(ValueError) in
+        let sources = ValueParser.list(values.last ?? "")
+        for source in sources {
+            let isURL = ["file:///", "http://", "https://"].contains { source.hasPrefix($0) }
+            // Not quoted: what looks like a password is one.
+            guard isURL, !source.contains("@"), !source.contains("?"), !source.contains("#") else {
+                throw ValueError("holds what is no URL of file, http or https without password and query")
+            }
+        }
+        return sources
+    }
     static let requireChecksum = OptionKey<Bool>.boolean(
         group,
         "require_checksum",

@@ -47,6 +47,13 @@ struct ImageConditions: Sendable, Hashable {
         size = request.size
     }
 
+    /// The same; where nothing is said of the format, this one.
+    func expecting(_ format: DiskFormat?) -> ImageConditions {
+        var conditions = self
+        conditions.format = self.format ?? format
+        return conditions
+    }
+
     /// Holds the computed checksums of a file against those wanted.
     func check(_ computed: [String: String]) throws(BackendError) {
         for (algorithm, wanted) in checksums.sorted(by: { $0.key < $1.key }) where computed[algorithm] != wanted {

@@ -1,3 +1,4 @@
+import DiskImages
 import HTTPClient
 package import HostBackend
 import Support
@@ -34,6 +35,15 @@ enum ImageLocation: Sendable {
             self = .web(url)
         default:
             throw BackendError(.invalidArgument, "its scheme is none of file, http and https")
+        }
+    }
+
+    /// The format that the extension says.
+    var declared: DiskFormat? {
+        switch self {
+        case .name: nil
+        case .file(let path): ImageReference.declared(path)
+        case .web(let url): ImageReference.declared(url.path)
         }
     }
 

@@ -33,7 +33,7 @@ enum ImageReference {
     }
 
     /// `.img` says nothing about the content; neither does a reference without a known extension.
-    private static func declared(_ path: String) -> DiskFormat? {
+    static func declared(_ path: String) -> DiskFormat? {
         guard let dot = path.lastIndex(of: ".") else { return nil }
         let name = path[path.index(after: dot)...].lowercased()
         return name == "img" || name == "iso" ? nil : DiskFormat(name: name)

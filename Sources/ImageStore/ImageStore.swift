@@ -141,6 +141,7 @@ package final class ImageStore: Sendable {
         if settings.requiresChecksum, conditions.checksums.isEmpty {
             throw BackendError(.invalidArgument, "no checksum is known, and images are not fetched without")
         }
+        let conditions = conditions.expecting(location.declared)
         let source = try await source(location, settings)
         let entry = try CacheEntry(
             directory: settings.cacheDirectory,

@@ -71,7 +71,7 @@ struct MachineFiles: Sendable, Hashable {
 
     /// The last words of QEMU, for an error's message.
     func lastWords() -> String {
-        guard let status = try? FileCalls.status(log), let size = status?.size else { return "" }
+        guard let size = (try? FileCalls.status(log))?.size else { return "" }
         let count: UInt64 = 2048
         guard let bytes = try? FileCalls.read(log, offset: size - min(size, count), count: Int(count)) else { return "" }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").suffix(3)

@@ -101,7 +101,7 @@ struct QEMUCommand: Sendable, Hashable {
     }
 
     /// In options that are no JSON a comma is written twice.
-    private static func escaped(_ text: String) -> String {
+    static func escaped(_ text: String) -> String {
         text.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,")
     }
 }

@@ -3,21 +3,27 @@ import Logging
 import Processes
 import QMP
 import Support
+import Synchronization
 
 /// What guests and QEMU do by themselves.
 extension QEMUMachine {
     /// Pauses between two attempts to get back to a monitor.
     private static let reconnectPauses: [Duration] = [.seconds(1), .seconds(2), .seconds(5), .seconds(15)]
 
-    /// How long a reader has for what the guest printed last, before QEMU is let go.
-    private static let lastWordsTime = Duration.milliseconds(500)
+    /// How long a reader has for what the guest printed last, before a QEMU whose guest has powered off is let go.
+    private static let releaseTime = Duration.seconds(5)
+    /// The same when somebody waits for QEMU's end.
+    static let lastWordsTime = Duration.milliseconds(500)
+    /// How long events may take to come in after their QEMU has ended.
+    private static let lateEventsTime = Duration.seconds(1)
 
     /// Follows the process until it ends, and its events as long as there is a session.
     func watch(_ process: ProcessIdentity) {
         state.withLock { state in
-            if state.watcher != nil || state.isFrozen { return }
-            // Ends with the process, or cancelled by `freeze()`, which `stopWatching()` awaits.
-            state.watcher = Task { await self.follow(process) }
+            if state.watcher?.process == process || state.isFrozen { return }
+            // Ends with the process, or cancelled by `freeze()`; awaited by `stopWatching()`. That of an earlier
+            // process has nothing to wait for any more.
+            state.watcher = (process, Task { await self.follow(process) })
         }
     }
 
@@ -25,7 +31,9 @@ extension QEMUMachine {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.followEvents(process) }
             if await services.processes.waitForEnd(process) != .waitCancelled {
-                state.withLock { $0.watcher = nil }
+                // What QEMU said last may tell why it has ended.
+                group.addTask { try? await Task.sleep(for: Self.lateEventsTime) }
+                await group.next()
                 await conclude(process)
             }
             group.cancelAll()
@@ -41,13 +49,13 @@ extension QEMUMachine {
                     await handle(event)
                 }
             }
-            guard !Task.isCancelled, services.processes.isAlive(process) else { return }
+            guard !Task.isCancelled, services.processes.isAlive(process), self.process == process else { return }
             let pause = Self.reconnectPauses[min(attempt, Self.reconnectPauses.count - 1)]
             attempt += 1
             do {
                 try await Task.sleep(for: pause)
                 try await attach(process, settings.adoptTimeout)
-                try await resynchronise()
+                try await takeUp(process)
             } catch {
                 logger.warning("QEMU does not answer on its monitor", metadata: ["error": "\(error)"])
             }
@@ -56,20 +64,21 @@ extension QEMUMachine {
 
     /// Stops following; the process goes on.
     func freeze() {
-        let (watcher, session) = state.withLock { state in
+        let (tasks, session) = state.withLock { state in
             state.isFrozen = true
             defer { state.session = nil }
-            return (state.watcher, state.session)
+            return ([state.watcher?.task, state.releaser], state.session)
         }
-        watcher?.cancel()
+        for task in tasks { task?.cancel() }
         session?.close()
     }
 
     /// After ``freeze()``: returns when nothing is done for the machine any more.
     func stopWatching() async {
-        await state.withLock { $0.watcher }?.value
+        for task in state.withLock({ [$0.watcher?.task, $0.releaser] }) { await task?.value }
         state.withLock { state in
             state.watcher = nil
+            state.releaser = nil
             state.pipes = nil
         }
     }
@@ -83,7 +92,7 @@ extension QEMUMachine {
         case "SHUTDOWN":
             switch event.data["reason"]?.stringValue {
             case "guest-panic": fail()
-            case _ where isGuests: await guestHasPoweredOff()
+            case _ where isGuests: guestHasPoweredOff()
             case "host-signal": state.withLock { $0.ending = $0.ending ?? .off(.host) }
             default: break
             }
@@ -109,24 +118,24 @@ extension QEMUMachine {
     }
 
     /// QEMU waits with what the guest printed last (QEMU backend, section 4.3): it is let go when that is read.
-    func guestHasPoweredOff() async {
-        let process = state.withLock { state -> ProcessIdentity? in
-            guard !state.isLingering, let process = state.record.process?.identity else { return nil }
+    func guestHasPoweredOff() {
+        state.withLock { state in
+            guard !state.isLingering, !state.isFrozen, state.record.process != nil else { return }
             state.isLingering = true
             state.record.state = .off
             state.record.task = nil
             post(.stopped(state.wasAskedToShutDown ? .requested : .guest), state)
-            return process
+            // Cancelled by `freeze()`, awaited by `stopWatching()`; short. QEMU's end itself comes to `follow`.
+            state.releaser = Task {
+                await self.lastWordsRead(within: Self.releaseTime)
+                _ = try? await self.execute("quit", deadline: self.settings.quitTimeout)
+            }
         }
-        if process == nil { return }
-        await lastWordsRead()
-        // The end itself comes to `follow`.
-        try? await execute("quit", deadline: settings.quitTimeout)
     }
 
     /// Waits until the console's output is read, for a moment: if it is not, it is kept anyway as long as we live.
-    func lastWordsRead() async {
-        let limit = TimeLimit(Self.lastWordsTime)
+    func lastWordsRead(within time: Duration = lastWordsTime) async {
+        let limit = TimeLimit(time)
         while let pipes = state.withLock({ $0.pipes }), pipes.waiting > 0, !limit.isOver {
             do { try await Task.sleep(for: .milliseconds(10)) } catch { return }
         }
@@ -145,7 +154,7 @@ extension QEMUMachine {
     func resynchronise() async throws(BackendError) {
         let status = try await status()
         switch status {
-        case "shutdown": await guestHasPoweredOff()
+        case "shutdown": guestHasPoweredOff()
         case "io-error", "internal-error", "guest-panicked", "watchdog": fail()
         default:
             guard let reported = Self.machineState(status) else { return }

@@ -5,6 +5,7 @@ import Logging
 import Processes
 import QMP
 import Support
+import Synchronization
 
 /// From a definition to a process, and back (QEMU backend, section 3.3).
 extension QEMUMachine {
@@ -95,9 +96,11 @@ extension QEMUMachine {
         await unlessCancelled { [self] in
             state.withLock { $0.ending = .undone }
             // If it ends by itself it has something to say first.
-            if (error as? BackendError)?.code != .unavailable || !(await hasEnded(process, within: .seconds(2))) {
+            let lostIt = (error as? BackendError)?.code == .unavailable
+            let hasEnded = lostIt ? await hasEnded(process, within: .seconds(2)) : false
+            if !hasEnded {
                 services.processes.signal(process, SIGKILL)
-                _ = await hasEnded(process, within: settings.quitTimeout)
+                _ = await self.hasEnded(process, within: settings.quitTimeout)
             }
             await conclude(process)
         }

@@ -4,6 +4,7 @@ import HostBackend
 import Processes
 import QMP
 import Support
+import Synchronization
 
 /// States on demand. All of it runs in the machine's lane.
 extension QEMUMachine {
@@ -76,7 +77,7 @@ extension QEMUMachine {
     /// Asks what came of a change, and posts it.
     func takeNote(_ limit: TimeLimit, _ wanted: MachineState, _ event: MachineEvent.Kind) async throws {
         let status = try await status(deadline: limit.atMost(settings.commandTimeout))
-        if status == "shutdown" { return await guestHasPoweredOff() }
+        if status == "shutdown" { return guestHasPoweredOff() }
         guard let reached = Self.machineState(status) else { return }
         state.withLock { state in
             guard !state.isLingering, state.record.process != nil, state.record.state != reached else { return }

@@ -26,7 +26,9 @@ final class QEMUMachine: Sendable {
         var record: MachineRecord
         var session: QMPSession?
         var pipes: ConsolePipes?
-        var watcher: Task<Void, Never>?
+        var watcher: (process: ProcessIdentity, task: Task<Void, Never>)?
+        /// Lets a QEMU go whose guest has powered off.
+        var releaser: Task<Void, Never>?
         var ending: Ending?
         /// The guest has powered off, and QEMU still waits with the console's last words.
         var isLingering = false

@@ -1,6 +1,6 @@
+import DiskImages
 package import HostBackend
 import Processes
-import DiskImages
 import Support
 import Synchronization
 

@@ -44,7 +44,8 @@ extension QEMUMachine {
             // The socket goes after the process, so without it there is none.
             guard try FileCalls.status(files.monitor) != nil else { return nil }
             return try ProcessSearch.find { words in
-                words.contains(uuid.text) && words.contains { $0.hasSuffix("path=" + QEMUCommand.escaped(files.console)) }
+                words.contains(uuid.text)
+                    && words.contains { $0.hasSuffix("path=" + QEMUCommand.escaped(files.console)) }
             }
         }
     }

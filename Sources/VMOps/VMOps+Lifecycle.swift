@@ -42,8 +42,15 @@ extension VMOps {
                 logger.error("instance is missing on the host", metadata: ["instance": "\(record.uuid)"])
                 return
             }
-            await fitConsole(instance)
             let wasRunning = record.state == .running
+            if wasRunning || record.state == .paused, status.state == .off || status.state == .error,
+                backend.capabilities.has(.events), !settings.resumeGuestsOnStart
+            {
+                // It ended while no worker was there. What it printed last is still to be read; the host's event of it
+                // then does what such an event always does.
+                return await ensureConsole(instance, mark: nil)
+            }
+            await fitConsole(instance)
             if wasRunning, status.state == .off, settings.resumeGuestsOnStart {
                 try await start(instance, from: .off, failure: .instancePowerOnFailure)
             } else if status.state != .transitional {

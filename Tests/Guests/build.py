@@ -4,6 +4,7 @@
     build.py tick  OUT [--size BYTES]    the tick guest as a raw disk; needs Python only
     build.py check                       does tickguest.b64 belong to tickguest.S? needs as and ld
     build.py b64                         write tickguest.b64 anew; needs as and ld
+    build.py selftest                    the boot sector of the host's own test, as base64; needs as and ld
     build.py linux OUTDIR [--deb FILE] [--busybox FILE]
                                          vmlinuz and initrd.img from Debian's cloud kernel and static busybox, which
                                          are fetched with apt-get download unless they are given; needs dpkg-deb
@@ -55,10 +56,10 @@ def store(path, data):
 # The tick guest
 
 
-def assembled_text():
+def assembled_text(source=TICK_SOURCE):
     with tempfile.TemporaryDirectory() as directory:
-        unlinked, linked = os.path.join(directory, "tick.o"), os.path.join(directory, "tick")
-        subprocess.run(["as", "--32", "-o", unlinked, TICK_SOURCE], check=True)
+        unlinked, linked = os.path.join(directory, "guest.o"), os.path.join(directory, "guest")
+        subprocess.run(["as", "--32", "-o", unlinked, source], check=True)
         link = ["ld", "-m", "elf_i386", "--oformat", "binary", "-Ttext", "0x7c00", "-o", linked, unlinked]
         subprocess.run(link, check=True)
         code = contents(linked).rstrip(b"\0")
@@ -80,6 +81,10 @@ def check_text(_):
     if contents(TICK_TEXT).decode() != assembled_text():
         sys.exit("tickguest.b64 is older than tickguest.S: run build.py b64")
     print("tickguest.b64 belongs to tickguest.S")
+
+
+def print_selftest(_):
+    print(assembled_text(os.path.join(GUESTS, "selftest.S")), end="")
 
 
 # The Linux guest
@@ -164,6 +169,7 @@ def main():
     tick.set_defaults(run=make_tick)
     commands.add_parser("check").set_defaults(run=check_text)
     commands.add_parser("b64").set_defaults(run=write_text)
+    commands.add_parser("selftest").set_defaults(run=print_selftest)
     linux = commands.add_parser("linux")
     linux.add_argument("outdir")
     linux.add_argument("--deb")

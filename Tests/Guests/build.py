@@ -13,6 +13,7 @@ import argparse
 import base64
 import fcntl
 import glob
+import hashlib
 import os
 import subprocess
 import sys
@@ -35,7 +36,7 @@ drivers/virtio/virtio_pci_modern_dev drivers/virtio/virtio_pci_legacy_dev
 drivers/virtio/virtio_pci drivers/block/virtio_blk
 net/core/failover drivers/net/net_failover drivers/net/virtio_net
 drivers/cdrom/cdrom drivers/scsi/scsi_common drivers/scsi/scsi_mod
-drivers/scsi/sd_mod drivers/scsi/sr_mod drivers/ata/libata drivers/ata/ata_piix
+drivers/scsi/virtio_scsi drivers/scsi/sd_mod drivers/scsi/sr_mod drivers/ata/libata drivers/ata/ata_piix
 fs/isofs/isofs fs/fat/fat fs/fat/vfat fs/nls/nls_cp437 fs/nls/nls_ascii
 fs/nls/nls_iso8859-1 fs/nls/nls_utf8
 """.split()
@@ -147,17 +148,19 @@ def init_ramdisk(modules, busybox):
 
 def make_linux(options):
     os.makedirs(options.outdir, exist_ok=True)
-    kernel, ramdisk = (os.path.join(options.outdir, name) for name in ("vmlinuz", "initrd.img"))
+    kernel, ramdisk, stamp = (os.path.join(options.outdir, name) for name in ("vmlinuz", "initrd.img", "stamp"))
+    recipe = hashlib.sha256(contents(os.path.abspath(__file__)) + contents(INIT)).hexdigest().encode()
     # Several may want it at once: the first one makes it.
     with open(os.path.join(options.outdir, "lock"), "w") as lock, tempfile.TemporaryDirectory() as directory:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.exists(kernel) and os.path.exists(ramdisk):
+        if os.path.exists(stamp) and contents(stamp) == recipe:
             return
         files = unpacked("kernel" if options.deb else kernel_package(), options.deb, directory)
         busybox = options.busybox or unpacked("busybox-static", None, directory) + "/bin/busybox"
         modules = [path for path in glob.glob(files + "/**/modules/*/kernel", recursive=True)][0]
         store(ramdisk, init_ramdisk(modules, busybox))
         store(kernel, contents(sorted(glob.glob(files + "/boot/vmlinuz-*"))[-1]))
+        store(stamp, recipe)
 
 
 def main():

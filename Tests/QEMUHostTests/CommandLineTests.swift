@@ -101,7 +101,7 @@ import Testing
                 #"{"driver":"virtio-scsi-pci","id":"scsi0"}"#,
                 #"{"driver":"virtio-blk-pci","drive":"disk-ide0-0","id":"dev-ide0-0","bootindex":1}"#,
                 #"{"driver":"virtio-blk-pci","drive":"disk-ide1-0","id":"dev-ide1-0"}"#,
-                #"{"driver":"scsi-hd","bus":"scsi0.0","scsi-id":5,"drive":"disk-scsi0-5","id":"dev-scsi0-5"}"#,
+                #"{"driver":"scsi-hd","bus":"scsi0.0","scsi-id":5,"lun":0,"drive":"disk-scsi0-5","id":"dev-scsi0-5"}"#,
             ]
         )
     }

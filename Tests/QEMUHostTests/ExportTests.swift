@@ -43,7 +43,7 @@ struct ExportTests {
         let console = try await ConsoleReader(host.openConsole(spec.uuid))
         try await console.until("] ready")
         try await host.writeConsole(spec.uuid, Array("v20\n".utf8))
-        try await console.until("] same")
+        try await console.until("sector same")
         try await host.deleteMachine(spec.uuid)
     }
 
@@ -80,7 +80,9 @@ struct ExportTests {
             let (spec, console) = try await Self.written(bench, host)
             let info = try await host.exportRootDisk(spec.uuid, to: bench.directory + "/a", format: "qcow2")
             try await host.writeConsole(spec.uuid, Array("w21\nv21\nv20\n".utf8))
-            try await eventually("its disk as it was") { console.text.components(separatedBy: "] same").count == 3 }
+            try await eventually("its disk as it was") {
+                console.text.components(separatedBy: "sector same").count == 3
+            }
             try await Self.check(info, bench, host)
         }
     }

@@ -32,7 +32,7 @@ package final class SimulatedHost: HostBackend {
     let images: DiskImages
     let injector: FaultInjector
     let stateDirectory: String
-    let eventHub = EventHub(keepsEarlyEvents: true)
+    let eventHub = EventHub()
     let store: MachineStore
     let logger: Logger
     let inventory = Mutex(State())

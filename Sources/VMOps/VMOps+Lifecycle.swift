@@ -44,11 +44,20 @@ extension VMOps {
             }
             let wasRunning = record.state == .running
             if wasRunning || record.state == .paused, status.state == .off || status.state == .error,
-                backend.capabilities.has(.events), !settings.resumeGuestsOnStart
+                !settings.resumeGuestsOnStart
             {
-                // It ended while no worker was there. What it printed last is still to be read; the host's event of it
-                // then does what such an event always does.
-                return await ensureConsole(instance, mark: nil)
+                // It ended while no worker was there. What it printed last may still have to be read; then comes what
+                // such an event always brings, once the consoles run.
+                await ensureConsole(instance, mark: nil)
+                _ = instance.queue(
+                    MachineEvent(
+                        sequence: 0,
+                        uuid: record.uuid,
+                        incarnation: status.incarnation,
+                        kind: status.state == .error ? .crashed : .stopped(.guest)
+                    )
+                )
+                return
             }
             await fitConsole(instance)
             if wasRunning, status.state == .off, settings.resumeGuestsOnStart {

@@ -60,6 +60,17 @@ import Testing
         #expect(CPUTime.nanoseconds(stat: text, startTime: 9877) == nil)
     }
 
+    @Test func whatFirmwareAddsToAResetIsNoReboot() {
+        var filter = ResetFilter()
+        let events: [(milliseconds: Int64, isGuests: Bool)] = [
+            (0, true), (50, true), (51, true), (5000, false), (5040, true), (5041, true), (9000, true), (9100, true),
+            (8000, true),
+        ]
+        let reboots = events.filter { filter.isReboot(at: $0.milliseconds * 1000, isGuests: $0.isGuests) }
+        // The last is after the clock was set back.
+        #expect(reboots.map(\.milliseconds) == [0, 9000, 8000])
+    }
+
     @Test func versionsAreReadFromWhatQEMUSays() {
         let version = HostFacts.version(in: "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright")
         #expect(version?.major == 7 && version?.minor == 2)

@@ -132,6 +132,15 @@ let package = Package(
             exclude: ["Vectors"],
             swiftSettings: settings
         ),
+        // A daemon with a client that asks it, for the tests of the whole.
+        .target(
+            name: "DaemonBench",
+            dependencies: [
+                "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", "TestSupport", logging,
+            ],
+            path: "Tests/DaemonBench",
+            swiftSettings: settings
+        ),
         // Checks that every host backend must pass, for the tests of each.
         .target(
             name: "HostConformance",
@@ -187,7 +196,10 @@ let package = Package(
         tests("HarnessTests", ["Support"]),
         tests(
             "BadDayTests",
-            ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging, subprocess, system]
+            [
+                "DaemonBench", "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging,
+                subprocess, system,
+            ]
         ),
         tests(
             "InteropTests",

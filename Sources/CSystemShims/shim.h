@@ -14,5 +14,7 @@ int pipe2(int descriptors[2], int flags);
 int accept4(int socket, struct sockaddr *address, unsigned int *length, int flags);
 pid_t gettid(void);
 int pthread_setname_np(pthread_t thread, const char *name);
+ssize_t splice(int from, loff_t *from_offset, int to, loff_t *to_offset, size_t count, unsigned int flags);
+ssize_t tee(int from, int to, size_t count, unsigned int flags);
 
 #endif

@@ -108,5 +108,7 @@ static inline int vmops_spawn_detached(pid_t *pid, const char *path, char *const
   posix_spawn_file_actions_destroy(&actions);
   return error;
 }
+ssize_t splice(int from, loff_t *from_offset, int to, loff_t *to_offset, size_t count, unsigned int flags);
+ssize_t tee(int from, int to, size_t count, unsigned int flags);
 
 #endif

@@ -51,6 +51,8 @@ let package = Package(
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSystemShims"),
 
         // Values and formats: no I/O.
@@ -81,6 +83,7 @@ let package = Package(
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
         library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
+        library("HTTPClient", ["Support", "CCurl", logging]),
         library(
             "SimulatedHost",
             ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
@@ -156,6 +159,7 @@ let package = Package(
         tests("JournalTests", ["Journal", "HostBackend", "Support", logging]),
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
         tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
+        tests("HTTPClientTests", ["HTTPClient", "Support", logging]),
         tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
         tests(
             "SimulatedHostTests",

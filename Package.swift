@@ -187,7 +187,10 @@ let package = Package(
         tests("HarnessTests", ["Support"]),
         tests(
             "BadDayTests",
-            ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging, subprocess, system]
+            [
+                "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", logging, subprocess,
+                system,
+            ]
         ),
         tests(
             "InteropTests",

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/types.h>
+#include <sys/xattr.h>
 #include <pthread.h>
 
 int pipe2(int descriptors[2], int flags);

@@ -201,8 +201,8 @@ let package = Package(
         tests(
             "BadDayTests",
             [
-                "DaemonBench", "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging,
-                subprocess, system,
+                "DaemonBench", "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support",
+                logging, subprocess, system,
             ]
         ),
         tests(

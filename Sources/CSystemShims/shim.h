@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/xattr.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>

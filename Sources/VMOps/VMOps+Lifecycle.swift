@@ -23,6 +23,7 @@ extension VMOps {
                 await undoUnfinished(record)
             }
         }
+        await removePartialImages()
         isInService.store(true, ordering: .releasing)
         await reportForeign()
     }

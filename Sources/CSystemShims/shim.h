@@ -14,5 +14,12 @@ int pipe2(int descriptors[2], int flags);
 int accept4(int socket, struct sockaddr *address, unsigned int *length, int flags);
 pid_t gettid(void);
 int pthread_setname_np(pthread_t thread, const char *name);
+int close_range(unsigned int first, unsigned int last, int flags);
+
+/* prctl takes its arguments unnamed, which Swift does not call. */
+static inline int vmops_set_dumpable(int dumpable) { return prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0); }
+
+/* CLOSE_RANGE_CLOEXEC. */
+static inline int vmops_close_all_on_exec(void) { return close_range(3, ~0U, 4); }
 
 #endif

@@ -106,8 +106,8 @@ let package = Package(
             dependencies: [
                 "Support", "AMQPModel", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient", "ComputeRPC",
                 "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
-                "Observability",
-                logging, metrics, lifecycle, unixSignals, argumentParser,
+                "Observability", "CSystemShims",
+                logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
             ],
             swiftSettings: settings
         ),

@@ -54,7 +54,9 @@ package struct JSONObject: Sendable {
 
     private func position(of key: String) -> Int? {
         if members.count > Self.linearLimit { return index[key] }
-        return members.firstIndex { $0.key == key }
+        // Comparing lengths first spares nearly every comparison of text.
+        let length = key.utf8.count
+        return members.firstIndex { $0.key.utf8.count == length && $0.key == key }
     }
 
     private mutating func rebuildIndex() {

@@ -101,8 +101,8 @@ let package = Package(
         .executableTarget(
             name: "vmopsd",
             dependencies: [
-                "Support", "AMQPModel", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient", "ComputeRPC",
-                "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
+                "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
+                "ComputeRPC", "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
                 "Observability",
                 logging, metrics, lifecycle, unixSignals, argumentParser,
             ],
@@ -119,7 +119,8 @@ let package = Package(
         .executableTarget(
             name: "vmops-bench",
             dependencies: [
-                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging, argumentParser,
+                "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging,
+                argumentParser,
             ],
             swiftSettings: settings
         ),

@@ -69,6 +69,7 @@ package struct RPCWorkerSettings: Sendable {
     /// Bodies above this size are rejected.
     package var maximumMessageBytes: Int
     package var decoding: JSONLimits
+    package var parser: JSONParser
     /// `_unique_id`s of reads that are remembered per host.
     package var duplicateCapacity: Int
     /// Answer `oslo_rpc_server_ping` (`rpc_ping_enabled`).
@@ -89,6 +90,7 @@ package struct RPCWorkerSettings: Sendable {
         replies: ReplySettings = ReplySettings(),
         maximumMessageBytes: Int = 16 << 20,
         decoding: JSONLimits = JSONLimits(),
+        parser: JSONParser = .jansson,
         duplicateCapacity: Int = 4096,
         ping: Bool = false,
         drainTimeout: Duration = .seconds(30),
@@ -104,6 +106,7 @@ package struct RPCWorkerSettings: Sendable {
         self.replies = replies
         self.maximumMessageBytes = maximumMessageBytes
         self.decoding = decoding
+        self.parser = parser
         self.duplicateCapacity = duplicateCapacity
         self.ping = ping
         self.drainTimeout = drainTimeout

@@ -22,6 +22,8 @@ package struct JSONObject: Sendable {
 
     package var count: Int { members.count }
     package var isEmpty: Bool { members.isEmpty }
+    /// The members as an array, which is faster to go through than the object itself.
+    package var elements: [Element] { members }
     package var keys: some Sequence<String> { members.lazy.map(\.key) }
 
     /// The member's value; assigning `nil` removes the member.

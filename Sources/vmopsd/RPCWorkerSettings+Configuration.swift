@@ -1,4 +1,5 @@
 import Configuration
+import JSONCodec
 import Logging
 import OsloMessaging
 import RPCWorker
@@ -17,6 +18,7 @@ extension RPCWorkerSettings {
                 retryTimeout: messaging.missingConsumerRetryTimeout
             ),
             maximumMessageBytes: settings.limits.maxMessageBytes,
+            parser: messaging.jsonParser == .native ? .native : .jansson,
             ping: messaging.rpcPingEnabled,
             drainTimeout: settings.limits.drainTimeout
         )

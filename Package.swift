@@ -104,7 +104,8 @@ let package = Package(
         .executableTarget(
             name: "vmopsd",
             dependencies: [
-                "Support", "AMQPModel", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient", "ComputeRPC",
+                "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
+                "ComputeRPC",
                 "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
                 "Observability", "CSystemShims",
                 logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
@@ -122,7 +123,8 @@ let package = Package(
         .executableTarget(
             name: "vmops-bench",
             dependencies: [
-                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging, argumentParser,
+                "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging,
+                argumentParser,
             ],
             swiftSettings: settings
         ),

@@ -201,6 +201,7 @@ let package = Package(
                 subprocess, system,
             ]
         ),
+        tests("GuestTests", ["DaemonBench", "Support"]),
         tests(
             "InteropTests",
             [

@@ -162,7 +162,7 @@ let package = Package(
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
         ),
         tests("ProcessesTests", ["Processes", "Support", logging]),
-        tests("QMPTests", ["QMP", "Processes", "Support", logging]),
+        tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
         tests(
             "QEMUHostTests",
             ["QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "Support", logging]

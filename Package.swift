@@ -168,7 +168,7 @@ let package = Package(
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
         ),
         tests("ProcessesTests", ["Processes", "Support", logging]),
-        tests("QMPTests", ["QMP", "Processes", "Support", logging]),
+        tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
         tests(
             "QEMUHostTests",
             ["QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "Support", logging]
@@ -207,6 +207,7 @@ let package = Package(
                 logging, subprocess, system,
             ]
         ),
+        tests("GuestTests", ["DaemonBench", "Support"]),
         tests(
             "InteropTests",
             [

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/xattr.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -108,5 +109,14 @@ static inline int vmops_spawn_detached(pid_t *pid, const char *path, char *const
   posix_spawn_file_actions_destroy(&actions);
   return error;
 }
+ssize_t splice(int from, loff_t *from_offset, int to, loff_t *to_offset, size_t count, unsigned int flags);
+ssize_t tee(int from, int to, size_t count, unsigned int flags);
+int close_range(unsigned int first, unsigned int last, int flags);
+
+/* prctl takes its arguments unnamed, which Swift does not call. */
+static inline int vmops_set_dumpable(int dumpable) { return prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0); }
+
+/* CLOSE_RANGE_CLOEXEC. */
+static inline int vmops_close_all_on_exec(void) { return close_range(3, ~0U, 4); }
 
 #endif

@@ -75,7 +75,8 @@ extension QEMUMachine {
         await returnFiles()
     }
 
-    private func returnFiles() async {
+    /// Closes files that were lent to QEMU. While the guest is paused it only marks them: whoever resumes it asks again.
+    func returnFiles() async {
         for set in (try? await execute("query-fdsets"))?.arrayValue ?? [] {
             guard let id = set["fdset-id"] else { continue }
             let isOurs = set["fds"]?.arrayValue?.contains { $0["opaque"] == Self.exportName } ?? false

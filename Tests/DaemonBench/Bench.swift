@@ -3,20 +3,22 @@ import AMQPTransport
 import Foundation
 import Logging
 import OsloMessaging
-import RPCClient
-import Support
-import TestSupport
+package import RPCClient
+package import Support
+package import TestSupport
 
 /// A daemon, a client that asks it, and a connection for messages that no client would send.
-struct Bench: Sendable {
-    let daemon: DaemonProcess
-    let client: RPCClient
+package struct Bench: Sendable {
+    /// The daemon, which can be killed and started again.
+    package let daemon: DaemonProcess
+    /// Asks it.
+    package let client: RPCClient
     private let session: BrokerSession
 
     /// Runs `body` while the daemon serves.
     ///
     /// - Parameter clientURL: How the client reaches the broker if not as the daemon does.
-    static func run(
+    package static func run(
         _ settings: DaemonSettings = DaemonSettings(),
         clientURL: String? = nil,
         _ body: @escaping @Sendable (Bench) async throws -> Void
@@ -50,7 +52,7 @@ struct Bench: Sendable {
 
     /// Calls a method of a host.
     @discardableResult
-    func call(
+    package func call(
         _ method: String,
         _ args: JSONObject = [:],
         on host: String = "host-a",
@@ -67,7 +69,8 @@ struct Bench: Sendable {
         )
     }
 
-    func cast(
+    /// Casts a method to a host.
+    package func cast(
         _ method: String,
         _ args: JSONObject = [:],
         on host: String = "host-a",
@@ -77,7 +80,7 @@ struct Bench: Sendable {
     }
 
     /// The class that a call failed with, `nil` when it succeeded.
-    func failure(_ method: String, _ args: JSONObject = [:], version: String? = nil) async throws -> String? {
+    package func failure(_ method: String, _ args: JSONObject = [:], version: String? = nil) async throws -> String? {
         do {
             try await call(method, args, version: version)
             return nil
@@ -93,7 +96,7 @@ struct Bench: Sendable {
     // MARK: - Messages of any form
 
     /// Publishes a body as it is to a host's queue.
-    func publish(
+    package func publish(
         _ body: [UInt8],
         contentType: String? = "application/json",
         to host: String = "host-a"
@@ -114,14 +117,15 @@ struct Bench: Sendable {
         guard outcome == .confirmed else { throw Unexpected("not published: \(outcome)") }
     }
 
-    func publish(_ text: String, contentType: String? = "application/json") async throws {
+    /// The same with a text.
+    package func publish(_ text: String, contentType: String? = "application/json") async throws {
         try await publish(Array(text.utf8), contentType: contentType)
     }
 
     // MARK: - What the daemon says of itself
 
     /// The sum of a metric over the label sets that contain `label`.
-    func metric(_ name: String, _ label: String = "") async throws -> Double {
+    package func metric(_ name: String, _ label: String = "") async throws -> Double {
         let text = try await AdminRequest.get("/metrics", at: daemon.adminSocket)
         let lines = text.split(separator: "\n").filter { line in
             line.hasPrefix(name + " ") || line.hasPrefix(name + "{") && (label.isEmpty || line.contains(label))
@@ -129,14 +133,16 @@ struct Bench: Sendable {
         return lines.compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }.reduce(0, +)
     }
 
-    func process() throws -> ProcessFigures {
+    /// What the kernel tells of the daemon that runs now.
+    package func process() throws -> ProcessFigures {
         guard let id = daemon.processIdentifier else { throw Unexpected("vmopsd does not run") }
         return try ProcessFigures(id)
     }
 }
 
 extension ConnectionOptions {
-    init(transportURL text: String) throws {
+    /// As a transport URL says, under a name of its own.
+    package init(transportURL text: String) throws {
         let url = try TransportURL(text)
         self.init(addresses: url.addresses, virtualHost: url.virtualHost, connectionName: "test:\(UniqueID.make())")
     }

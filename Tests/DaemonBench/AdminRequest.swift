@@ -2,12 +2,12 @@ import Glibc
 import TestSupport
 
 /// A request to the daemon's admin socket.
-enum AdminRequest {
+package enum AdminRequest {
     /// The body of the answer.
     ///
     /// - Throws: ``ConditionNotMet`` when nobody listens or the answer is another than 200.
     @concurrent
-    static func get(_ path: String, at socketPath: String) async throws -> String {
+    package static func get(_ path: String, at socketPath: String) async throws -> String {
         let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_un()

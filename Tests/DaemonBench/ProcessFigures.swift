@@ -2,12 +2,13 @@ import Foundation
 import TestSupport
 
 /// What the kernel tells of a process.
-struct ProcessFigures: Sendable, CustomStringConvertible {
-    let residentKiB: Int
-    let threads: Int
-    let descriptors: Int
+package struct ProcessFigures: Sendable, CustomStringConvertible {
+    package let residentKiB: Int
+    package let threads: Int
+    package let descriptors: Int
 
-    init(_ id: Int32) throws {
+    /// Of the process `id`, now.
+    package init(_ id: Int32) throws {
         let status = try String(contentsOfFile: "/proc/\(id)/status", encoding: .utf8)
         residentKiB = Self.number("VmRSS:", status)
         threads = Self.number("Threads:", status)
@@ -19,5 +20,5 @@ struct ProcessFigures: Sendable, CustomStringConvertible {
         return line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0
     }
 
-    var description: String { "RSS \(residentKiB / 1024) MiB, \(threads) threads, \(descriptors) descriptors" }
+    package var description: String { "RSS \(residentKiB / 1024) MiB, \(threads) threads, \(descriptors) descriptors" }
 }

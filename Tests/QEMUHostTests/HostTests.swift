@@ -2,8 +2,8 @@ import Foundation
 import HostBackend
 import HostConformance
 import QEMUHost
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct HostTests {
@@ -51,9 +51,11 @@ struct HostTests {
 
     @Test(.enabled(if: geteuid() == 0, "needs root")) func anotherUserRunsQEMUWithoutAnyRights() async throws {
         try await withBench { bench in
-            // Not even a way to the machines: told at once, and not by every machine's start.
-            #expect(await code { _ = try await bench.host { $0.user = "nobody" } } == .unauthorized)
             #expect(chmod(bench.directory, 0o711) == 0)
+            // Not even a way to the machines: told at once, and not by every machine's start.
+            let closed = bench.directory + "/closed"
+            #expect(mkdir(closed, 0o700) == 0)
+            #expect(await code { _ = try await Bench(closed + "/h").host { $0.user = "nobody" } } == .unauthorized)
             let host = try await bench.host { $0.user = "nobody" }
             let spec = try bench.spec()
             try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: spec.disks[0].path)

@@ -218,7 +218,11 @@ final class ConsoleLog: Sendable {
     func take(from reader: DescriptorReader, then: @escaping @Sendable (Int, Taken) -> Void) {
         strand.submit {
             // Closed on this strand, so it stays open for as long as this body runs.
-            guard let pipe = reader.directPipe else { return }
+            guard let pipe = reader.directPipe else {
+                // The one before it found that the log cannot be written.
+                if !reader.isOver { then(0, .busy) }
+                return
+            }
             let (moved, taken) = self.store.withLock { self.take(pipe, &$0) }
             then(moved, taken)
         }

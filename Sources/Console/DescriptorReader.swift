@@ -61,6 +61,9 @@ final class DescriptorReader: ReactorHandler {
 
     var bytes: Int { state.withLock { $0.bytes } }
 
+    /// Whether nothing more is taken, and the descriptor is or will be closed.
+    var isOver: Bool { state.withLock { $0.end != nil } }
+
     /// The pipe, as long as its bytes go straight into the segments. Asked on the strand.
     var directPipe: ReactorPipe? { state.withLock { $0.isDirect && $0.end == nil ? $0.pipe : nil } }
 
@@ -147,7 +150,7 @@ final class DescriptorReader: ReactorHandler {
     func refused(_ error: SystemCallError) { finish(.failed(error)) }
 
     private func advance(mayGather: Bool) -> ReactorVerdict {
-        let isClear = log.isClear
+        let isClear = state.withLock { $0.pipe != nil && !$0.isDirect } && log.isClear
         let now = MonotonicClock.now
         let step = state.withLock { state -> Step in
             if state.end != nil || state.isTaking { return .wait }

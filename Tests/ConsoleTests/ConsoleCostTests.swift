@@ -58,7 +58,7 @@ import Testing
     private static func sleeps(of process: Int32) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task").sorted().compactMap { thread in
             let status = try String(contentsOfFile: "/proc/\(process)/task/\(thread)/status", encoding: .utf8)
-            guard status.contains("vmops-") else { return nil }
+            guard status.contains("vmops-console") || status.contains("vmops-log-") else { return nil }
             return status.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches") }.map(String.init)
         }
     }

@@ -49,7 +49,11 @@ extension VMOps {
         try await reading(uuid) { console, directory in
             let chunk = try await console.read(uuid, directory: directory, offset: offset, maxBytes: maxBytes)
             guard chunk.data.isEmpty, offset >= 0, wait > .zero else { return chunk }
-            _ = try await console.waitForOutput(uuid, directory: directory, beyond: offset, limit: wait)
+            do {
+                _ = try await console.waitForOutput(uuid, directory: directory, beyond: offset, limit: wait)
+            } catch is CancellationError {}
+            // Nobody waits longer, and there was nothing: true, and no failure.
+            if Task.isCancelled { return chunk }
             return try await console.read(uuid, directory: directory, offset: offset, maxBytes: maxBytes)
         }
     }

@@ -202,6 +202,10 @@ let package = Package(
             ]
         ),
         tests(
+            "SecurityTests",
+            ["DaemonBench", "OsloMessaging", "Support", subprocess, system]
+        ),
+        tests(
             "InteropTests",
             [
                 "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", "ComputeRPC",

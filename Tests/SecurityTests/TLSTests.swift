@@ -14,7 +14,10 @@ struct TLSTests {
         _ options: [String: String]
     ) async throws -> String {
         let file = "\(directory)/tls/\(certificate)"
-        let arguments = ["s_server", "-accept", "127.0.0.1:0", "-cert", file + ".pem", "-key", file + ".key"]
+        // It ends when both connections of the daemon have come.
+        let arguments = [
+            "s_server", "-naccept", "2", "-accept", "127.0.0.1:0", "-cert", file + ".pem", "-key", file + ".key",
+        ]
         return try await LineProcess.run("openssl", arguments) { server in
             var line = ""
             while !line.hasPrefix("ACCEPT ") { line = try await server.readLine() }

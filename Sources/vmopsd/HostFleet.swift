@@ -82,7 +82,7 @@ final class HostFleet: Service {
         } onGracefulShutdown: {
             // Brings about the end of the operations' own run, and is awaited behind it: the hosts' last words are
             // still being written then.
-            stopping.value = Task { await self.stop() }
+            self.stopping.value = Task { await self.stop() }
         }
         await stopping.value?.value
         for stack in stacks { await stack.journal.close() }

@@ -73,6 +73,7 @@ package struct RPCWorkerSettings: Sendable {
     /// What names of reply queues begin with; empty = anything. Whoever may send requests could otherwise have replies
     /// published to any queue of the broker, also to those that his own account may not write to.
     package var replyQueuePrefixes: [String]
+    package var parser: JSONParser
     /// `_unique_id`s of reads that are remembered per host.
     package var duplicateCapacity: Int
     /// Answer `oslo_rpc_server_ping` (`rpc_ping_enabled`).
@@ -96,6 +97,7 @@ package struct RPCWorkerSettings: Sendable {
         maximumMessageBytes: Int = 16 << 20,
         decoding: JSONLimits = JSONLimits(),
         replyQueuePrefixes: [String] = ["reply_"],
+        parser: JSONParser = .jansson,
         duplicateCapacity: Int = 4096,
         ping: Bool = false,
         drainTimeout: Duration = .seconds(30),
@@ -113,6 +115,7 @@ package struct RPCWorkerSettings: Sendable {
         self.maximumMessageBytes = maximumMessageBytes
         self.decoding = decoding
         self.replyQueuePrefixes = replyQueuePrefixes
+        self.parser = parser
         self.duplicateCapacity = duplicateCapacity
         self.ping = ping
         self.drainTimeout = drainTimeout

@@ -44,7 +44,7 @@ final class RequestEngine: Sendable {
         metrics = WorkerMetrics()
         timers = TimerQueue()
         monitor = CallMonitor(timers: timers, mandatory: settings.replies.mandatory, metrics: metrics)
-        decoder = RequestDecoder(limits: settings.decoding)
+        decoder = RequestDecoder(limits: settings.decoding, parser: settings.parser)
         admission = Mutex(Admission(hosts: hosts, limits: settings.admission))
         reads = Mutex(ReadGate(limit: settings.reads))
         encoder = Mutex(ReplyEncoder(mandatory: settings.replies.mandatory))

@@ -1,4 +1,5 @@
 import Configuration
+import JSONCodec
 import Logging
 import OsloMessaging
 import RPCWorker
@@ -20,6 +21,7 @@ extension RPCWorkerSettings {
             ),
             maximumMessageBytes: settings.limits.maxMessageBytes,
             replyQueuePrefixes: settings.limits.allowedReplyQueues,
+            parser: messaging.jsonParser == .native ? .native : .jansson,
             ping: messaging.rpcPingEnabled,
             drainTimeout: settings.limits.drainTimeout,
             fanoutSeed: fanoutSeed ?? UniqueID.make()

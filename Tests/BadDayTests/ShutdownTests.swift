@@ -76,9 +76,3 @@ struct ShutdownTests {
         }
     }
 }
-
-extension Bench {
-    func consoleEnd(_ instance: TestInstance) async throws -> Int64 {
-        try await call("console_status", instance.reference, on: instance.host)["end_offset"]?.intValue ?? -1
-    }
-}

@@ -41,4 +41,9 @@ extension Bench {
     package func operationLines(_ requestID: String) -> [String] {
         daemon.logLines.filter { $0.contains(" operation") && $0.contains("request_id=\(requestID)") }
     }
+
+    /// How many bytes of console output there are, from the beginning of the log.
+    package func consoleEnd(_ instance: TestInstance) async throws -> Int64 {
+        try await call("console_status", instance.reference, on: instance.host)["end_offset"]?.intValue ?? -1
+    }
 }

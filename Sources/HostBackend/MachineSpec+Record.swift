@@ -1,9 +1,8 @@
-import HostBackend
-import Support
+package import Support
 
-/// Machine definitions in the state files. Connection data of volumes are not part of a definition.
+/// Machine definitions as backends keep them in files. Connection data of volumes are not part of a definition.
 extension MachineSpec {
-    var record: JSONObject {
+    package var record: JSONObject {
         [
             "uuid": .string(uuid.text),
             "name": .string(name),
@@ -19,7 +18,8 @@ extension MachineSpec {
         ]
     }
 
-    init(record: JSONObject) throws(BackendError) {
+    /// Throws `internal` when the identity is missing; other members have defaults.
+    package init(record: JSONObject) throws(BackendError) {
         guard let uuid = record["uuid"]?.stringValue.flatMap({ InstanceUUID($0) }),
             let name = record["name"]?.stringValue, let directory = record["directory"]?.stringValue
         else { throw BackendError(.internal, "the machine's record lacks its identity") }
@@ -42,7 +42,7 @@ extension MachineSpec {
 }
 
 extension DiskAttachment {
-    var record: JSONObject {
+    package var record: JSONObject {
         var record: JSONObject = [
             "role": .string(role.rawValue),
             "media": .string(media.rawValue),
@@ -56,7 +56,7 @@ extension DiskAttachment {
         return record
     }
 
-    init?(record: JSONValue) {
+    package init?(record: JSONValue) {
         guard let role = record["role"]?.stringValue.flatMap(Role.init(rawValue:)),
             let media = record["media"]?.stringValue.flatMap(Media.init(rawValue:)),
             let path = record["path"]?.stringValue, let format = record["format"]?.stringValue,
@@ -78,7 +78,7 @@ extension DiskAttachment {
 }
 
 extension NetworkInterface {
-    var record: JSONObject {
+    package var record: JSONObject {
         var record: JSONObject = [
             "id": .string(id), "mac": .string(macAddress), "type": .string(type), "active": .bool(active),
         ]
@@ -87,7 +87,7 @@ extension NetworkInterface {
         return record
     }
 
-    init?(record: JSONValue) {
+    package init?(record: JSONValue) {
         guard let id = record["id"]?.stringValue, let mac = record["mac"]?.stringValue else { return nil }
         self.init(
             id: id,
@@ -98,4 +98,9 @@ extension NetworkInterface {
             active: record["active"]?.boolValue ?? true
         )
     }
+}
+
+extension JSONObject {
+    /// A number that counts something; 0 when absent.
+    package func count(_ key: String) -> UInt64 { self[key]?.intValue.map { UInt64(clamping: $0) } ?? 0 }
 }

@@ -212,6 +212,10 @@ let package = Package(
         ),
         tests("GuestTests", ["DaemonBench", "Support"]),
         tests(
+            "SecurityTests",
+            ["DaemonBench", "OsloMessaging", "Support", subprocess, system]
+        ),
+        tests(
             "InteropTests",
             [
                 "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", "ComputeRPC",

@@ -190,6 +190,7 @@ let package = Package(
             "BadDayTests",
             ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging, subprocess, system]
         ),
+        tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
         tests(
             "InteropTests",
             [

@@ -11,15 +11,19 @@ extension DaemonProcess {
         }
 
         private let arguments: [String]
+        private let environment: [String: String?]
         private let state = Mutex(State())
 
-        init(arguments: [String]) { self.arguments = arguments }
+        init(arguments: [String], environment: [String: String?]) {
+            self.arguments = arguments
+            self.environment = environment
+        }
 
         /// Runs the process to its end; one that lives on when this task is cancelled is ended with SIGTERM.
         func run() async {
             var ending = "0"
             do {
-                try await LineProcess.run(Checkout.program("vmopsd"), arguments) { process in
+                try await LineProcess.run(Checkout.program("vmopsd"), arguments, environment: environment) { process in
                     state.withLock { $0.process = process }
                     // It prints nothing: the wait is for the end of its output.
                     while true {

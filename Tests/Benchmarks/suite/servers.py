@@ -96,7 +96,7 @@ def python_server(setting, server):
             "--result", json.dumps(setting.result)]  # fmt: skip
 
 
-def write_configuration(setting, name, hosts):
+def write_configuration(setting, name, hosts, more=""):
     """A configuration file of vmopsd for simulated hosts, with a state directory of its own, and empty."""
     state = os.path.join(setting.directory, name + ".state")
     output_of(["rm", "-rf", state])
@@ -105,13 +105,18 @@ def write_configuration(setting, name, hosts):
     with open(path, "w") as file:
         file.write(
             "[DEFAULT]\ntransport_url = %s\ncontrol_exchange = %s\ncompute_topic = %s\nhosts = %s\n"
-            "state_path = %s\nbackend = simulated\n" % (setting.url, EXCHANGE, TOPIC, ",".join(hosts), state)
+            "state_path = %s\nbackend = simulated\n%s" % (setting.url, EXCHANGE, TOPIC, ",".join(hosts), state, more)
         )
     return path
 
 
 def vmopsd(setting, server):
     return [setting.swift["vmopsd"], "--config-file", write_configuration(setting, server.name, [server.host])]
+
+
+def vmopsd_native(setting, server):
+    path = write_configuration(setting, server.name, [server.host], "json_parser = native\n")
+    return [setting.swift["vmopsd"], "--config-file", path]
 
 
 def needs_vmopsd(setting):
@@ -125,7 +130,9 @@ def needs_python(setting):
 SERVERS = [
     Server("plain", "C echo, plain", "bench-plain", echo("echo_plain")),
     Server("tuned", "C echo, tuned", "bench-tuned", echo("echo_tuned")),
+    Server("split", "C echo, tuned, two connections", "bench-split", echo("echo_tuned", "--split")),
     Server("parse", "C echo, parsing", "bench-parse", echo("echo_plain", "--parse")),
     Server("vmopsd", "vmopsd", "bench-host", vmopsd, needs_vmopsd),
+    Server("native", "vmopsd, json_parser = native", "bench-native", vmopsd_native, needs_vmopsd),
     Server("python", "Python server", "bench-python", python_server, needs_python),
 ]

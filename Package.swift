@@ -51,6 +51,8 @@ let package = Package(
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSystemShims"),
 
         // Values and formats: no I/O.
@@ -81,6 +83,7 @@ let package = Package(
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
         library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
+        library("HTTPClient", ["Support", "CCurl", logging]),
         library(
             "SimulatedHost",
             ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
@@ -102,9 +105,10 @@ let package = Package(
             name: "vmopsd",
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
-                "ComputeRPC", "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
-                "Observability",
-                logging, metrics, lifecycle, unixSignals, argumentParser,
+                "ComputeRPC",
+                "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
+                "Observability", "CSystemShims",
+                logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
             ],
             swiftSettings: settings
         ),
@@ -133,6 +137,15 @@ let package = Package(
             exclude: ["Vectors"],
             swiftSettings: settings
         ),
+        // A daemon with a client that asks it, for the tests of the whole.
+        .target(
+            name: "DaemonBench",
+            dependencies: [
+                "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", "TestSupport", logging,
+            ],
+            path: "Tests/DaemonBench",
+            swiftSettings: settings
+        ),
         // Checks that every host backend must pass, for the tests of each.
         .target(
             name: "HostConformance",
@@ -148,13 +161,14 @@ let package = Package(
         tests("JournalTests", ["Journal", "HostBackend", "Support", logging]),
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
         tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
+        tests("HTTPClientTests", ["HTTPClient", "Support", logging]),
         tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
         tests(
             "SimulatedHostTests",
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
         ),
         tests("ProcessesTests", ["Processes", "Support", logging]),
-        tests("QMPTests", ["QMP", "Processes", "Support", logging]),
+        tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
         tests(
             "QEMUHostTests",
             ["QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "Support", logging]
@@ -188,9 +202,13 @@ let package = Package(
         tests("HarnessTests", ["Support"]),
         tests(
             "BadDayTests",
-            ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging, subprocess, system]
+            [
+                "DaemonBench", "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support",
+                logging, subprocess, system,
+            ]
         ),
         tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
+        tests("GuestTests", ["DaemonBench", "Support"]),
         tests(
             "InteropTests",
             [

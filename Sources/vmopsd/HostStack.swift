@@ -57,7 +57,7 @@ struct HostStack: Sendable {
     let kind: BackendKind
     let journal: Journal
     let operations: VMOps
-    private let allowedMethods: Set<String>
+    private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
 
     init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
@@ -90,7 +90,7 @@ struct HostStack: Sendable {
             observer: shared.observer(host.name),
             logger: logger
         )
-        allowedMethods = Set(settings.limits.allowedMethods)
+        allowedMethods = Box(Set(settings.limits.allowedMethods))
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
     }
 
@@ -119,10 +119,11 @@ struct HostStack: Sendable {
 
     func served(version: String) -> ServedHost {
         let injects = injectsPasswords
+        let allowed = allowedMethods
         let endpoint = DriverEndpoint(
             operations: operations,
             identity: DriverEndpoint.Identity(host: name, backend: kind.rawValue, version: version),
-            allowedMethods: allowedMethods,
+            allowedMethods: { allowed.value },
             injectsPasswords: { injects.value }
         )
         return ServedHost(
@@ -138,6 +139,7 @@ struct HostStack: Sendable {
         operations.settings = OperationSettings(host, settings)
         operations.console.settings = ConsoleSettings(host)
         injectsPasswords.value = host.hyperv.configDriveInjectPassword
+        allowedMethods.value = Set(settings.limits.allowedMethods)
     }
 }
 

@@ -76,6 +76,13 @@ class Server:
             raise Failure("%s did not consume from %s within 30 s" % (self.name, self.key))
         return (int(seen) - begun) / 1e9
 
+    def kill(self):
+        """Ends it without waiting for what it is doing."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
     def stop(self):
         if self.process:
             stop(self.process)
@@ -114,9 +121,14 @@ def vmopsd(setting, server):
     return [setting.swift["vmopsd"], "--config-file", write_configuration(setting, server.name, [server.host])]
 
 
-def vmopsd_native(setting, server):
-    path = write_configuration(setting, server.name, [server.host], "json_parser = native\n")
-    return [setting.swift["vmopsd"], "--config-file", path]
+def vmopsd_with(more):
+    """A vmopsd with further lines at the end of its configuration, whose last group is [DEFAULT]."""
+
+    def command(setting, server):
+        path = write_configuration(setting, server.name, [server.host], more)
+        return [setting.swift["vmopsd"], "--config-file", path]
+
+    return command
 
 
 def needs_vmopsd(setting):
@@ -133,6 +145,7 @@ SERVERS = [
     Server("split", "C echo, tuned, two connections", "bench-split", echo("echo_tuned", "--split")),
     Server("parse", "C echo, parsing", "bench-parse", echo("echo_plain", "--parse")),
     Server("vmopsd", "vmopsd", "bench-host", vmopsd, needs_vmopsd),
-    Server("native", "vmopsd, json_parser = native", "bench-native", vmopsd_native, needs_vmopsd),
+    Server("native", "vmopsd, json_parser = native", "bench-native",
+           vmopsd_with("json_parser = native\n"), needs_vmopsd),
     Server("python", "Python server", "bench-python", python_server, needs_python),
 ]

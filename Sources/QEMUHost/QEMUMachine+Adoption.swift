@@ -44,7 +44,8 @@ extension QEMUMachine {
             // The socket goes after the process, so without it there is none.
             guard try FileCalls.status(files.monitor) != nil else { return nil }
             return try ProcessSearch.find { words in
-                words.contains(uuid.text) && words.contains { $0.hasSuffix("path=" + QEMUCommand.escaped(files.console)) }
+                words.contains(uuid.text)
+                    && words.contains { $0.hasSuffix("path=" + QEMUCommand.escaped(files.console)) }
             }
         }
     }
@@ -55,6 +56,7 @@ extension QEMUMachine {
         guard answered == uuid.text else {
             throw BackendError(.conflict, "its monitor answers for machine \(answered ?? "?")")
         }
+        await discardExport()
         let limit = TimeLimit(settings.startTimeout)
         switch record.task {
         case .saving:

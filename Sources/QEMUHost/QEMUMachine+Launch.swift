@@ -13,7 +13,7 @@ extension QEMUMachine {
     ///
     /// - Parameter incoming: it is to wait for a guest's memory.
     func launch(incoming: Bool, _ limit: TimeLimit) async throws {
-        let record = record
+        let record = try await prepareInterfaces()
         let words = try services.command.words(for: record, files, incoming: incoming)
         let started = try await services.work.run { [self] _ in
             try MachineAccess.grant(record.spec, to: services.command.demotion?.user)

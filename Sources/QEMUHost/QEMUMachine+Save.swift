@@ -50,7 +50,9 @@ extension QEMUMachine {
     private func lend(_ path: String, _ flags: Int32) async throws {
         let descriptor = try await services.work.run { _ in
             let descriptor = open(path, flags | O_CLOEXEC | O_NOFOLLOW)
-            guard descriptor >= 0 else { throw BackendError(.internal, "\(SystemCallError("open", errno, path: path))") }
+            guard descriptor >= 0 else {
+                throw BackendError(.internal, "\(SystemCallError("open", errno, path: path))")
+            }
             return descriptor
         }
         defer { close(descriptor) }

@@ -34,6 +34,7 @@ final class QEMUMachine: Sendable {
         var isLingering = false
         /// The guest was asked to shut down since it was started.
         var wasAskedToShutDown = false
+        var resets = ResetFilter()
         /// A state change is under way which QEMU reports too: those reports are ours.
         var isChanging = false
         /// The host gave up service, or the machine is gone.

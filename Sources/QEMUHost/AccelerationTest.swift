@@ -7,7 +7,7 @@ import Support
 /// and no guest gets as far as its first instruction (QEMU backend, section 2).
 struct AccelerationTest: Sendable {
     /// How long a guest of a few instructions may take.
-    private static let deadline = Duration.seconds(5)
+    static let patience = Duration.seconds(5)
     private static let words = "guest code runs"
     /// A boot sector's mark and place.
     private static let sectorBytes = 512
@@ -32,6 +32,7 @@ struct AccelerationTest: Sendable {
     let directory: String
     let tools: Tools
     let work: FileWork
+    let deadline: Duration
     let sector: [UInt8]
 
     init(
@@ -40,6 +41,7 @@ struct AccelerationTest: Sendable {
         directory: String,
         tools: Tools,
         work: FileWork,
+        deadline: Duration = Self.patience,
         program: [UInt8] = Self.program
     ) {
         self.command = command
@@ -47,6 +49,7 @@ struct AccelerationTest: Sendable {
         self.directory = directory
         self.tools = tools
         self.work = work
+        self.deadline = deadline
         let room = [UInt8](repeating: 0, count: Self.sectorBytes - 2 - program.count)
         sector = program + room + [0x55, 0xAA]
     }
@@ -70,7 +73,7 @@ struct AccelerationTest: Sendable {
             let output = try await tools.run(
                 tool,
                 ["-s", "KILL", "10", words.executable] + words.arguments,
-                deadline: Self.deadline
+                deadline: deadline
             )
             return output.contains(Self.words) ? nil : "the guest printed \(output.debugDescription)"
         } catch {

@@ -60,7 +60,8 @@ extension DiskAttachment {
             device = [
                 "driver": media == .cdrom ? "scsi-cd" : "scsi-hd",
                 "bus": .string(DeviceNames.scsiController + ".0"),
-                "scsi-id": .int(Int64(address.unit)),
+                // Without a number a taken address would not be refused.
+                "scsi-id": .int(Int64(address.unit)), "lun": 0,
             ]
         case (.ide, .virtio), (.virtio, _):
             device = ["driver": "virtio-blk-pci"]

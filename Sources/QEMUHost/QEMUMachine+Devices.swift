@@ -6,8 +6,7 @@ import Synchronization
 /// Devices that come and go while QEMU runs. What is there is asked of QEMU, not remembered: a worker may have ended
 /// between a command and the record of it.
 extension QEMUMachine {
-    /// How long a guest has to let go of a device, and when it is asked again.
-    private static let unplugTime = Duration.seconds(20)
+    /// When a guest that has not let go of a device is asked again: it may have been busy booting.
     private static let unplugPause = Duration.seconds(5)
     /// How long a node may be in use after its device is gone.
     private static let nodeTime = Duration.seconds(3)
@@ -31,7 +30,7 @@ extension QEMUMachine {
     ///
     /// - Throws: `timeout` when it does not; it may yet do so later, which a repetition finds out.
     func removeDevice(_ id: String) async throws {
-        let limit = TimeLimit(Self.unplugTime)
+        let limit = TimeLimit(settings.unplugTimeout)
         var pause = Duration.milliseconds(2)
         while try await hasDevice(id) {
             // A request that is under way already is refused, as is one for a device that has just gone.

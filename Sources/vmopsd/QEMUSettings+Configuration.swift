@@ -19,6 +19,7 @@ extension QEMUSettings {
         startTimeout = options.startTimeout
         adoptTimeout = options.adoptTimeout
         quitTimeout = options.quitTimeout
+        unplugTimeout = options.unplugTimeout
         consolePipeBytes = options.consolePipeBytes
         syncState = options.syncState
         imagesPath = settings.imagesPath

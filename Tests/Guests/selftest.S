@@ -1,8 +1,6 @@
 # A boot sector that proves that guests run at all: it goes to 32-bit protected mode, prints "guest code runs" on COM1
 # and resets the machine, which ends a QEMU that was told not to reboot. The host boots it before it relies on
 # hardware acceleration; its bytes stand in Sources/QEMUHost/AccelerationTest.swift.
-#
-#     as --32 -o selftest.o selftest.S && ld -m elf_i386 --oformat binary -Ttext 0x7c00 -o selftest selftest.o
 
         .code16
         .globl  _start

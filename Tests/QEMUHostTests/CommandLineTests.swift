@@ -1,4 +1,5 @@
 import HostBackend
+import Support
 import Testing
 
 @testable import QEMUHost
@@ -33,7 +34,8 @@ import Testing
             interfaces: interfaces
         )
         let platform = Platform(machineType: machineType, cpuModel: "qemu64", accelerator: accelerator)
-        let record = MachineRecord(spec: spec, incarnation: 1, platform: platform)
+        var record = MachineRecord(spec: spec, incarnation: 1, platform: platform)
+        try record.assignSlots()
         return try command.words(for: record, Self.files, incoming: incoming)
     }
 
@@ -99,7 +101,7 @@ import Testing
                 #"{"driver":"virtio-scsi-pci","id":"scsi0"}"#,
                 #"{"driver":"virtio-blk-pci","drive":"disk-ide0-0","id":"dev-ide0-0","bootindex":1}"#,
                 #"{"driver":"virtio-blk-pci","drive":"disk-ide1-0","id":"dev-ide1-0"}"#,
-                #"{"driver":"scsi-hd","bus":"scsi0.0","scsi-id":5,"drive":"disk-scsi0-5","id":"dev-scsi0-5"}"#,
+                #"{"driver":"scsi-hd","bus":"scsi0.0","scsi-id":5,"lun":0,"drive":"disk-scsi0-5","id":"dev-scsi0-5"}"#,
             ]
         )
     }
@@ -116,6 +118,51 @@ import Testing
             ]
         )
         #expect(try devices("pc-q35-7.2")[1].contains(#""bus":"ide.2","unit":0"#))
+    }
+
+    @Test func interfacesSitWhereTheyCanComeAndGo() throws {
+        let interface = NetworkInterface(id: "ab12-cd", macAddress: "52:54:00:00:00:01")
+        #expect(values("-netdev", try words([], [interface]).arguments).isEmpty)
+        func devices(_ machineType: String) throws -> [String] {
+            let words = try words([], [interface], machineType: machineType) { $0.network = .user }.arguments
+            #expect(values("-netdev", words) == [#"{"type":"user","id":"net-ab12cd"}"#])
+            return values("-device", words)
+        }
+        let modern = try devices("pc-q35-7.2")
+        #expect(modern.filter { $0.contains("pcie-root-port") }.count == InterfaceSlots.count)
+        #expect(modern.last?.contains(#""mac":"52:54:00:00:00:01","bus":"port0""#) == true)
+        let old = try devices("pc-i440fx-7.2")
+        #expect(old.count == 3 && old[2].contains(#""bus":"pci.0","addr":"0x10""#))
+    }
+
+    @Test func aSlotIsKeptUntilItsInterfaceGoes() throws {
+        func interface(_ id: String) -> NetworkInterface { NetworkInterface(id: id, macAddress: "") }
+        var record = MachineRecord(
+            spec: MachineSpec(
+                uuid: Self.uuid,
+                name: "m",
+                directory: "/i",
+                memoryMB: 1,
+                vcpus: 1,
+                interfaces: [interface("a"), interface("b")]
+            ),
+            incarnation: 1,
+            platform: Platform(machineType: "pc-q35-7.2", cpuModel: "qemu64", accelerator: "tcg")
+        )
+        try record.assignSlots()
+        record.spec.interfaces.removeFirst()
+        try record.assignSlots(adding: "c")
+        #expect(record.slots == ["b": 1, "c": 0])
+        #expect(try MachineRecord(json: record.json).slots == record.slots)
+        record.spec.interfaces = (0..<InterfaceSlots.count).map { interface("\($0)") }
+        let error = #expect(throws: BackendError.self) { try record.assignSlots(adding: "d") }
+        #expect(error?.code == .resourceExhausted)
+    }
+
+    @Test func blockDevicesHaveADriverOfTheirOwn() {
+        func driver(_ path: String) -> JSONValue? { disk(.volume, path, .scsi, 0, 0).node["file"]?["driver"] }
+        #expect(driver("/dev/vg/lv") == "host_device")
+        #expect(driver("/dev/shm/file") == "file" && driver("/srv/dev/file") == "file")
     }
 
     @Test func anotherUserMeansNoRightsAtAll() throws {

@@ -93,6 +93,14 @@ enum QEMUOptions {
         traits: .perHost,
         "How long QEMU may take to end when told to, before it is killed."
     )
+    static let unplugTimeout = OptionKey<Duration>.seconds(
+        group,
+        "unplug_timeout",
+        default: 20,
+        in: 0.1...3600,
+        traits: .perHost,
+        "How long a running guest may take to let go of a device that is detached."
+    )
     static let consolePipeBytes = OptionKey<Int>.integer(
         group,
         "console_pipe_bytes",
@@ -112,7 +120,8 @@ enum QEMUOptions {
     static let all: [OptionDefinition] = [
         binary.definition, machineType.definition, cpuModel.definition, acceleration.definition, diskBus.definition,
         network.definition, user.definition, sandbox.definition, commandTimeout.definition, startTimeout.definition,
-        adoptTimeout.definition, quitTimeout.definition, consolePipeBytes.definition, syncState.definition,
+        adoptTimeout.definition, quitTimeout.definition, unplugTimeout.definition, consolePipeBytes.definition,
+        syncState.definition,
     ]
 
     /// What is a word of its own on QEMU's command line, and holds no options.

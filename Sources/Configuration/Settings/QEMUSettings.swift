@@ -12,6 +12,7 @@ package struct QEMUSettings: Sendable, Hashable {
     package var startTimeout: Duration
     package var adoptTimeout: Duration
     package var quitTimeout: Duration
+    package var unplugTimeout: Duration
     package var consolePipeBytes: Int
     package var syncState: Bool
 
@@ -28,6 +29,7 @@ package struct QEMUSettings: Sendable, Hashable {
         startTimeout = reader[QEMUOptions.startTimeout]
         adoptTimeout = reader[QEMUOptions.adoptTimeout]
         quitTimeout = reader[QEMUOptions.quitTimeout]
+        unplugTimeout = reader[QEMUOptions.unplugTimeout]
         consolePipeBytes = reader[QEMUOptions.consolePipeBytes]
         syncState = reader[QEMUOptions.syncState]
     }

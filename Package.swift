@@ -109,11 +109,12 @@ let package = Package(
         .executableTarget(
             name: "vmopsd",
             dependencies: [
-                "Support", "AMQPModel", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient", "ComputeRPC",
+                "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
+                "ComputeRPC",
                 "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "ImageStore", "HTTPClient",
                 "SimulatedHost", "QEMUHost", "Configuration",
-                "Observability",
-                logging, metrics, lifecycle, unixSignals, argumentParser,
+                "Observability", "CSystemShims",
+                logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
             ],
             swiftSettings: settings
         ),
@@ -128,7 +129,8 @@ let package = Package(
         .executableTarget(
             name: "vmops-bench",
             dependencies: [
-                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging, argumentParser,
+                "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging,
+                argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -139,6 +141,15 @@ let package = Package(
             dependencies: ["Support", "JSONCodec", subprocess, logging, system],
             path: "Tests/TestSupport",
             exclude: ["Vectors"],
+            swiftSettings: settings
+        ),
+        // A daemon with a client that asks it, for the tests of the whole.
+        .target(
+            name: "DaemonBench",
+            dependencies: [
+                "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", "TestSupport", logging,
+            ],
+            path: "Tests/DaemonBench",
             swiftSettings: settings
         ),
         // Checks that every host backend must pass, for the tests of each.
@@ -167,10 +178,13 @@ let package = Package(
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
         ),
         tests("ProcessesTests", ["Processes", "Support", logging]),
-        tests("QMPTests", ["QMP", "Processes", "Support", logging]),
+        tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
         tests(
             "QEMUHostTests",
-            ["QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "Support", logging]
+            [
+                "QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "JSONCodec", "Support",
+                logging,
+            ]
         ),
         tests(
             "ComputeRPCTests",
@@ -201,7 +215,16 @@ let package = Package(
         tests("HarnessTests", ["Support"]),
         tests(
             "BadDayTests",
-            ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging, subprocess, system]
+            [
+                "DaemonBench", "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support",
+                logging, subprocess, system,
+            ]
+        ),
+        tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
+        tests("GuestTests", ["DaemonBench", "Support"]),
+        tests(
+            "SecurityTests",
+            ["DaemonBench", "OsloMessaging", "Support", subprocess, system]
         ),
         tests(
             "InteropTests",

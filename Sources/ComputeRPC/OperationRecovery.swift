@@ -8,7 +8,8 @@ package import VMOps
 /// reboot of a running machine comes to the same end when it is run again: state changes reach a state that is
 /// reached already, a destroy finds nothing, a spawn that was complete knows its request. So they are run again.
 /// Whether a reboot had happened cannot be told from the state; repeating it would reset the guest twice, so its
-/// caller is told that the outcome is unknown unless the machine runs, which is what a reboot promises.
+/// caller is told that the outcome is unknown unless the machine runs, which is what a reboot promises. A live migration
+/// whose machine has left was finished by the recovery of the hosts if the destination has the instance.
 package struct OperationRecovery: Sendable {
     package enum Decision: Sendable {
         case run
@@ -29,9 +30,21 @@ package struct OperationRecovery: Sendable {
             if request.method == "reboot", info.state == "running" { return .finished(Results.info(info)) }
             return .run
         } catch let error as OperationError where error.code == .instanceNotFound {
-            return request.method == "live_migration" ? .failed(RemoteFailure(error)) : .run
+            guard request.method == "live_migration" else { return .run }
+            guard let info = await arrived(request) else { return .failed(RemoteFailure(error)) }
+            return .finished(Results.info(info))
         } catch {
             return .run
         }
+    }
+
+    /// An instance that is not here any more may have reached the destination before the worker ended.
+    private func arrived(_ request: RPCRequest) async -> InstanceInfo? {
+        let parameters = request.args.map { Parameter.optional($0.key) }
+        guard let arguments = try? Arguments(request, parameters),
+            let destination = try? arguments.requiredString("dest"),
+            let uuid = try? InstanceArgument(arguments).uuid()
+        else { return nil }
+        return await operations.arrivedInfo(uuid, at: destination)
     }
 }

@@ -80,6 +80,12 @@ extension VMOps {
         _ = instance.update { $0.move = record.move }
     }
 
+    /// An instance that has left this host as its destination sees it; `nil` if it is not there.
+    package func arrivedInfo(_ uuid: InstanceUUID, at destination: String) async -> InstanceInfo? {
+        guard destination != host, let peer = try? peers.peer(destination) else { return nil }
+        return try? await peer.finishIncoming(uuid)
+    }
+
     /// What can be said of an instance that has gone to a host that does not answer.
     private func departed(_ info: InstanceInfo, to destination: String) -> InstanceInfo {
         var info = info

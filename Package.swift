@@ -171,7 +171,10 @@ let package = Package(
         tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
         tests(
             "QEMUHostTests",
-            ["QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "Support", logging]
+            [
+                "QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "JSONCodec", "Support",
+                logging,
+            ]
         ),
         tests(
             "ComputeRPCTests",
@@ -209,6 +212,10 @@ let package = Package(
         ),
         tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
         tests("GuestTests", ["DaemonBench", "Support"]),
+        tests(
+            "SecurityTests",
+            ["DaemonBench", "OsloMessaging", "Support", subprocess, system]
+        ),
         tests(
             "InteropTests",
             [

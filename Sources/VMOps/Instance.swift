@@ -113,6 +113,9 @@ final class Instance: Sendable {
         }
     }
 
+    /// Whether events wait to be handled.
+    var hasEvents: Bool { state.withLock { !$0.events.isEmpty } }
+
     /// The next reboot that the host reports was asked for.
     func expectReboot() { state.withLock { $0.expectedReboots += 1 } }
 

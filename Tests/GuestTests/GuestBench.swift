@@ -1,5 +1,6 @@
 import DaemonBench
 import Foundation
+import Glibc
 import Support
 import TestSupport
 import Testing
@@ -18,7 +19,7 @@ struct GuestBench: Sendable {
     ) -> DaemonSettings {
         var all: [String: [String: String]] = [
             "DEFAULT": ["backend": "qemu", "resume_guests_state_on_host_boot": "false"],
-            "qemu": ["acceleration": "tcg", "machine_type": "pc"],
+            "qemu": ["acceleration": "tcg", "machine_type": "pc", "disk_bus": "ide"],
         ]
         for (group, options) in options { all[group, default: [:]].merge(options) { $1 } }
         return DaemonSettings(hosts: hosts, options: all)
@@ -57,17 +58,18 @@ struct GuestBench: Sendable {
 
     func addImage(_ name: String) throws {
         try FileManager.default.createDirectory(atPath: imagesDirectory, withIntermediateDirectories: true)
-        try TickGuest.write(to: imagesDirectory + "/" + name)
+        try TickGuest.writeDisk(imagesDirectory + "/" + name)
     }
 
     // MARK: - Instances
 
+    @discardableResult
     func spawn(_ instance: TestInstance, _ more: JSONObject = [:], _ args: JSONObject = [:]) async throws -> JSONValue {
         var description: JSONObject = [
             "uuid": .string(instance.uuid), "name": .string(instance.name), "memory_mb": 16, "vcpus": 1,
             "root_gb": 0, "image_ref": "tick",
         ]
-        for (key, value) in more { description[key] = value }
+        for member in more { description[member.key] = member.value }
         var all = args
         all["instance"] = .object(description)
         return try await bench.call("spawn", all, on: instance.host)
@@ -75,15 +77,15 @@ struct GuestBench: Sendable {
 
     @discardableResult
     func perform(_ method: String, _ instance: TestInstance, _ args: JSONObject = [:]) async throws -> JSONValue {
-        try await bench.call(method, args(instance, args), on: instance.host)
+        try await bench.call(method, naming(instance, args), on: instance.host)
     }
 
     /// The class of the failure, `nil` = success.
     func failure(_ method: String, _ instance: TestInstance, _ more: JSONObject = [:]) async throws -> String? {
-        try await bench.failure(method, args(instance, more))
+        try await bench.failure(method, naming(instance, more))
     }
 
-    private func args(_ instance: TestInstance, _ more: JSONObject) -> JSONObject {
+    private func naming(_ instance: TestInstance, _ more: JSONObject) -> JSONObject {
         var args = more
         args["instance"] = instance.reference["instance"]
         return args

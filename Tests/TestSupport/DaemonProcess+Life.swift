@@ -10,11 +10,13 @@ extension DaemonProcess {
             var ending: String?
         }
 
+        private let program: String
         private let arguments: [String]
         private let environment: [String: String?]
         private let state = Mutex(State())
 
-        init(arguments: [String], environment: [String: String?]) {
+        init(program: String, arguments: [String], environment: [String: String?]) {
+            self.program = program
             self.arguments = arguments
             self.environment = environment
         }
@@ -23,7 +25,7 @@ extension DaemonProcess {
         func run() async {
             var ending = "0"
             do {
-                try await LineProcess.run(Checkout.program("vmopsd"), arguments, environment: environment) { process in
+                try await LineProcess.run(program, arguments, environment: environment) { process in
                     state.withLock { $0.process = process }
                     // It prints nothing: the wait is for the end of its output.
                     while true {

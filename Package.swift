@@ -210,7 +210,12 @@ let package = Package(
                 logging, subprocess, system,
             ]
         ),
+        tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
         tests("GuestTests", ["DaemonBench", "Support"]),
+        tests(
+            "SecurityTests",
+            ["DaemonBench", "OsloMessaging", "Support", subprocess, system]
+        ),
         tests(
             "InteropTests",
             [

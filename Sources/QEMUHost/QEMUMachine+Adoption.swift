@@ -100,7 +100,7 @@ extension QEMUMachine {
     /// There is no QEMU any more.
     private func adoptDead() async {
         let record = record
-        try? FileCalls.remove(files.monitor)
+        await removeQuietly(files.monitor)
         if case .saving = record.task, (try? FileCalls.status(files.memory)) ?? nil != nil {
             // All of the memory was on disk, and QEMU was told to go.
             state.withLock { $0.record.process = nil }
@@ -128,8 +128,7 @@ extension QEMUMachine {
             }
         }
         if record.saved == nil {
-            try? FileCalls.remove(files.partialMemory)
-            try? FileCalls.remove(files.memory)
+            await removeQuietly(files.partialMemory, files.memory)
         }
         await saveIfPossible()
     }

@@ -14,7 +14,8 @@ import VMOps
 @Suite(.timeLimit(.minutes(1))) struct DriverMethodTests {
     private static let withInstance = [
         "abort_live_migration", "attach_interface", "attach_volume", "console_marks", "console_read",
-        "console_status", "destroy", "detach_interface", "detach_volume", "get_console_output", "get_diagnostics",
+        "console_status", "console_write", "destroy", "detach_interface", "detach_volume", "get_console_output",
+        "get_diagnostics",
         "get_info", "live_migration", "pause", "power_off", "power_on", "reboot", "resume", "snapshot", "spawn",
         "suspend", "unpause",
     ]
@@ -29,6 +30,7 @@ import VMOps
         "attach_volume": ["connection_info": ["driver_volume_type": "file", "serial": "v"]],
         "detach_volume": ["connection_info": ["driver_volume_type": "file", "serial": "v"]],
         "live_migration": ["dest": "host-b"],
+        "console_write": ["data": "aGVsbG8="],
         "snapshot": ["image_id": "snap"],
     ]
 

@@ -63,11 +63,16 @@ package final class QEMUHost: HostBackend {
     private static func capabilities(_ settings: QEMUSettings, _ images: DiskImages) -> HostCapabilities {
         var flags: Set<Capability> = [
             .softShutdown, .reset, .pause, .save, .resizeDisks, .events, .consoleOutput, .consoleInput,
-            .consoleResumable,
+            .consoleResumable, .hotplugDisk, .hotplugNIC, .diagnostics,
         ]
-        if images.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing]) }
+        if images.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing, .checkpoint]) }
         if images.hasXorriso { flags.insert(.configDriveISO) }
-        return HostCapabilities(flags: flags, diskFormats: images.diskFormats, volumeTypes: ["file"])
+        return HostCapabilities(
+            flags: flags,
+            diskFormats: images.diskFormats,
+            volumeTypes: QEMUHost.volumeTypes,
+            networkTypes: HostNetwork.types(settings.network)
+        )
     }
 
     // MARK: Service
@@ -138,9 +143,9 @@ package final class QEMUHost: HostBackend {
         try await images.prepare(stateDirectory)
         let lockPath = stateDirectory + "/lock"
         try inventory.withLock { state throws(BackendError) in state.lock = try StateLock(lockPath) }
-        let facts = try await HostFacts.find(settings, tools, work, logger)
-        inventory.withLock { $0.facts = facts }
         let demotion = try await demotion()
+        let facts = try await tested(try await HostFacts.find(settings, tools, work, logger), demotion)
+        inventory.withLock { $0.facts = facts }
         let accelerator = facts.accelerator
         let reactor = try Reactor(name: "qemu-host")
         return MachineServices(
@@ -160,6 +165,7 @@ package final class QEMUHost: HostBackend {
             bootID: facts.bootID,
             stateDirectory: stateDirectory,
             processes: Processes(reactor: reactor, logger: logger),
+            network: HostNetwork(mode: settings.network, owner: demotion?.user, tools: tools, work: work),
             reactor: reactor,
             events: eventHub,
             work: work,

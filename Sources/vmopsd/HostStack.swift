@@ -3,6 +3,7 @@ import Console
 import HostBackend
 import Journal
 import Logging
+import QEMUHost
 import RPCClient
 import RPCWorker
 import SimulatedHost
@@ -109,10 +110,17 @@ struct HostStack: Sendable {
                 world: shared.world,
                 logger: logger
             )
-        case .qemu, .plugin:
+        case .qemu:
+            return QEMUHost(
+                name: host.name,
+                settings: QEMUSettings(host, settings),
+                stateDirectory: host.directory + "/qemu",
+                logger: logger
+            )
+        case .plugin:
             throw BackendError(
                 .unimplemented,
-                "host \(host.name): backend = \(host.backend.rawValue) is not part of this version; use simulated"
+                "host \(host.name): backend = \(host.backend.rawValue) is not part of this version; use simulated or qemu"
             )
         }
     }

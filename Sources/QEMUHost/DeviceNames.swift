@@ -1,3 +1,4 @@
+import DiskImages
 import HostBackend
 import Support
 
@@ -29,7 +30,7 @@ extension DiskAttachment {
         var file: JSONObject = ["driver": isDevice ? "host_device" : "file", "filename": .string(path)]
         if isReadOnly { file["read-only"] = true }
         var node: JSONObject = [
-            "driver": .string(format),
+            "driver": .string(DiskFormat(name: format)?.rawValue ?? format),
             "node-name": .string(nodeName),
             "file": .object(file),
         ]

@@ -57,6 +57,7 @@ extension QEMUMachine {
                 try await attach(process, settings.adoptTimeout)
                 try await takeUp(process)
             } catch {
+                if Task.isCancelled { return }
                 logger.warning("QEMU does not answer on its monitor", metadata: ["error": "\(error)"])
             }
         }

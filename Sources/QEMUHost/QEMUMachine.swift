@@ -194,6 +194,8 @@ extension BackendError {
             switch error.code {
             case .timeout: .timeout
             case .cancelled: .cancelled
+            case .refused where error.message.contains("Permission denied"): .unauthorized
+            case .refused where error.message.contains("No space left"): .resourceExhausted
             case .refused: .internal
             case .unreachable, .closed, .protocolViolation: .unavailable
             }

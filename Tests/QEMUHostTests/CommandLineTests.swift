@@ -163,6 +163,9 @@ import Testing
         func driver(_ path: String) -> JSONValue? { disk(.volume, path, .scsi, 0, 0).node["file"]?["driver"] }
         #expect(driver("/dev/vg/lv") == "host_device")
         #expect(driver("/dev/shm/file") == "file" && driver("/srv/dev/file") == "file")
+        var volume = disk(.volume, "/v", .scsi, 0, 0)
+        volume.format = "vhd"
+        #expect(volume.node["driver"] == "vpc", "QEMU has a name of its own for some formats")
     }
 
     @Test func anotherUserMeansNoRightsAtAll() throws {

@@ -1,5 +1,6 @@
 import DiskImages
 import Foundation
+import Glibc
 import HostBackend
 import HostConformance
 import Support
@@ -191,6 +192,44 @@ struct DeviceTests {
             #expect(try host.find(spec.uuid).record.spec.interfaces == [interface])
             try await host.detachInterface(id: interface.id, from: spec.uuid)
             #expect(try host.find(spec.uuid).record.spec == spec)
+        }
+    }
+
+    /// All of it once more by a QEMU that has no rights but to its own files.
+    @Test(.enabled(if: geteuid() == 0, "only root can run QEMU as somebody else"))
+    func anotherUserGetsWhatIsInTheInstancesDirectoryAndNothingElse() async throws {
+        try await withBench { bench in
+            try FileManager.default.setAttributes([.posixPermissions: 0o711], ofItemAtPath: bench.directory)
+            let host = try await bench.host {
+                $0.user = "nobody"
+                $0.network = .user
+            }
+            let (spec, console) = try await bench.running(on: host)
+            let machine = try host.find(spec.uuid)
+            var disk = try Self.volume(bench)
+            chmod(disk.path, 0o600)
+            #expect(await code { try await host.attachDisk(disk, to: spec.uuid) } == .unauthorized)
+            #expect(try await Self.present(machine).isEmpty)
+            let own = spec.directory + "/own.raw"
+            try FileManager.default.moveItem(atPath: disk.path, toPath: own)
+            disk.path = own
+            try await host.attachDisk(disk, to: spec.uuid)
+            try await host.attachInterface(Self.interface(1), to: spec.uuid)
+            #expect(try await Self.present(machine).count == 3)
+            try await host.detachDisk(path: own, from: spec.uuid)
+            // The directory of images is closed to it, and an export gets there nevertheless.
+            let closed = bench.directory + "/closed"
+            try FileManager.default.createDirectory(
+                atPath: closed,
+                withIntermediateDirectories: false,
+                attributes: [.posixPermissions: 0o700]
+            )
+            let info = try await host.exportRootDisk(spec.uuid, to: closed + "/a", format: "raw")
+            #expect(info.virtualSize == 1 << 20)
+            let start = try TickGuest.program()
+            #expect(try Data(contentsOf: URL(filePath: closed + "/a")).starts(with: start))
+            let before = console.text.count
+            try await eventually("more ticks") { console.text.dropFirst(before).contains("tick") }
         }
     }
 

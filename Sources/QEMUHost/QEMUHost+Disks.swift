@@ -1,5 +1,6 @@
 import DiskImages
 package import HostBackend
+import ImageStore
 
 /// Files are made by ``DiskImages``, whoever uses them then.
 extension QEMUHost {

@@ -127,7 +127,7 @@ package final class BrokerSession: Sendable {
         if life.compareExchange(expected: .new, desired: .ended, ordering: .acquiringAndReleasing).exchanged {
             return endWithoutThread(TransportError(.closed, "session closed"))
         }
-        await withCheckedContinuation { continuation in 
+        await withCheckedContinuation { continuation in
             post(.close(draining: draining, deletesQueues: deletingQueues, continuation))
         }
     }

@@ -73,7 +73,9 @@ struct MachineFiles: Sendable, Hashable {
     func lastWords() -> String {
         guard let size = (try? FileCalls.status(log))?.size else { return "" }
         let count: UInt64 = 2048
-        guard let bytes = try? FileCalls.read(log, offset: size - min(size, count), count: Int(count)) else { return "" }
+        guard let bytes = try? FileCalls.read(log, offset: size - min(size, count), count: Int(count)) else {
+            return ""
+        }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").suffix(3)
         return String(lines.joined(separator: "; ").prefix(600))
     }

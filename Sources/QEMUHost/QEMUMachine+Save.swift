@@ -50,7 +50,9 @@ extension QEMUMachine {
     private func lend(_ path: String, _ flags: Int32) async throws {
         let descriptor = try await services.work.run { _ in
             let descriptor = open(path, flags | O_CLOEXEC | O_NOFOLLOW)
-            guard descriptor >= 0 else { throw BackendError(.internal, "\(SystemCallError("open", errno, path: path))") }
+            guard descriptor >= 0 else {
+                throw BackendError(.internal, "\(SystemCallError("open", errno, path: path))")
+            }
             return descriptor
         }
         defer { close(descriptor) }
@@ -102,8 +104,7 @@ extension QEMUMachine {
             }
         }
         state.withLock { $0.record.task = nil }
-        try? FileCalls.remove(files.partialMemory)
-        try? FileCalls.remove(files.memory)
+        await removeQuietly(files.partialMemory, files.memory)
         await saveIfPossible()
     }
 
@@ -191,7 +192,7 @@ extension QEMUMachine {
             state.record.state = .running
             post(.resumed, state)
         }
-        try? FileCalls.remove(files.memory)
+        await removeQuietly(files.memory)
         await saveIfPossible()
     }
 

@@ -30,9 +30,10 @@ package enum PrivateDirectory {
                     description: "\(path) is not safe: everybody may write to \(place); run: chmod o-w \(place)"
                 )
             }
-            if status.st_uid != geteuid(), status.st_uid != 0 {
+            if place == whole, status.st_uid != geteuid(), status.st_uid != 0 {
                 throw Untrusted(
-                    description: "\(path) is not safe: \(place) belongs to user \(status.st_uid) and the worker runs as "
+                    description:
+                        "\(path) is not safe: \(place) belongs to user \(status.st_uid) and the worker runs as "
                         + "\(geteuid()); run: chown \(geteuid()) \(place)"
                 )
             }

@@ -4,6 +4,7 @@ import JSONCodec
 import OsloMessaging
 import SimulatedHost
 import Support
+import Synchronization
 import TestSupport
 import Testing
 import VMOps
@@ -35,14 +36,21 @@ import VMOps
 
     @Test func onlyAllowedMethodsAreThere() async throws {
         try await TestDriver.with { driver in
+            let allowed = Mutex<Set<String>>(["ping", "get_info", "no_such_method"])
             let endpoint = DriverEndpoint(
                 operations: driver.operations,
                 identity: .init(host: "host-a", backend: "simulated", version: "1"),
-                allowedMethods: { ["ping", "get_info", "no_such_method"] },
+                allowedMethods: { allowed.withLock { $0 } },
                 injectsPasswords: { false }
             )
-            #expect(endpoint.methodNames == ["get_info", "ping"])
-            #expect(endpoint.method(named: "destroy")?.name == nil)
+            let there = endpoint.methodNames.filter { endpoint.method(named: $0) != nil }
+            #expect(there == ["get_info", "ping"])
+            // A reload changes it.
+            allowed.withLock { $0 = ["destroy"] }
+            #expect(endpoint.method(named: "ping")?.name == nil)
+            #expect(endpoint.method(named: "destroy")?.name == "destroy")
+            allowed.withLock { $0 = [] }
+            #expect(endpoint.method(named: "ping")?.name == "ping")
         }
     }
 

@@ -21,9 +21,10 @@ package struct Bench: Sendable {
     package static func run(
         _ settings: DaemonSettings = DaemonSettings(),
         clientURL: String? = nil,
+        prepare: @escaping @Sendable (_ directory: String) async throws -> Void = { _ in },
         _ body: @escaping @Sendable (Bench) async throws -> Void
     ) async throws {
-        try await DaemonProcess.run(settings) { daemon in
+        try await DaemonProcess.run(settings, prepare: prepare) { daemon in
             let connection = try ConnectionOptions(transportURL: clientURL ?? daemon.url)
             try await withRPCClient(connection: connection, logger: quiet) { client in
                 let session = BrokerSession(

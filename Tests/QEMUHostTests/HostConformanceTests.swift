@@ -2,8 +2,8 @@ import Foundation
 import HostBackend
 import HostConformance
 import QEMUHost
-import Testing
 import TestSupport
+import Testing
 
 @Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct HostConformanceTests {

@@ -149,7 +149,8 @@ package enum DefaultOptions {
     static let all: [OptionDefinition] = [
         transportURL.definition, controlExchange.definition, computeTopic.definition, computeAltTopic.definition,
         rpcResponseTimeout.definition, executorThreadPoolSize.definition, rpcPingEnabled.definition,
-        jsonParser.definition, host.definition, hosts.definition, myIP.definition, statePath.definition, backend.definition,
+        jsonParser.definition, host.definition, hosts.definition, myIP.definition, statePath.definition,
+        backend.definition,
         useCowImages.definition, configDriveFormat.definition, shutdownTimeout.definition,
         resumeGuestsStateOnHostBoot.definition, debug.definition, logLevel.definition, logFormat.definition,
         logFile.definition,

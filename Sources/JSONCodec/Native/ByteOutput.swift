@@ -74,7 +74,11 @@ struct ByteOutput: ~Copyable {
         var (low, high) = (first, count - 1)
         while low < high {
             let byte = storage.load(fromByteOffset: low, as: UInt8.self)
-            storage.storeBytes(of: storage.load(fromByteOffset: high, as: UInt8.self), toByteOffset: low, as: UInt8.self)
+            storage.storeBytes(
+                of: storage.load(fromByteOffset: high, as: UInt8.self),
+                toByteOffset: low,
+                as: UInt8.self
+            )
             storage.storeBytes(of: byte, toByteOffset: high, as: UInt8.self)
             low += 1
             high -= 1

@@ -18,5 +18,9 @@ struct JournalLock: ~Copyable, Sendable {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Closing alone is not enough: a child that is being started has the file open for a moment too.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }

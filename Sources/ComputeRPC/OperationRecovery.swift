@@ -20,6 +20,16 @@ package struct OperationRecovery: Sendable {
 
     package init(operations: VMOps) { self.operations = operations }
 
+    /// The instance at the destination of a migration, if it is there.
+    private func moved(_ request: RPCRequest) async -> InstanceInfo? {
+        let parameters = request.args.map { Parameter.optional($0.key) }
+        guard let arguments = try? Arguments(request, parameters),
+            let uuid = try? InstanceArgument(arguments).uuid(),
+            let destination = try? arguments.requiredString("dest")
+        else { return nil }
+        return await operations.migrated(uuid, to: destination)
+    }
+
     package func decide(_ request: RPCRequest) async -> Decision {
         guard request.method == "reboot" || request.method == "live_migration" else { return .run }
         do {
@@ -29,7 +39,8 @@ package struct OperationRecovery: Sendable {
             if request.method == "reboot", info.state == "running" { return .finished(Results.info(info)) }
             return .run
         } catch let error as OperationError where error.code == .instanceNotFound {
-            return request.method == "live_migration" ? .failed(RemoteFailure(error)) : .run
+            guard request.method == "live_migration" else { return .run }
+            return await moved(request).map { .finished(Results.info($0)) } ?? .failed(RemoteFailure(error))
         } catch {
             return .run
         }

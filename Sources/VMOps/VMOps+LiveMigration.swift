@@ -34,13 +34,12 @@ extension VMOps {
         let kind = OperationKind(name: "live_migration", state: .migratingOut, failure: .migrationError)
         return try await perform(kind, on: instance, context) {
             let earlier = instance.record.move
+            guard earlier?.role != .arrived else {
+                throw preCheckError("the console log of an earlier migration is still on its way")
+            }
             // The same destination makes everything anew; another one must not be left with what it prepared.
             guard await clearMove(instance) || earlier?.peer == destination else {
-                throw OperationError(
-                    .migrationPreCheckError,
-                    "Migration pre-check error: an earlier migration is not cleaned up yet",
-                    details: ["reason": "an earlier migration is not cleaned up yet"]
-                )
+                throw preCheckError("an earlier migration is not cleaned up yet")
             }
             try await requireMigratable(uuid)
             let peer = try peers.peer(destination)
@@ -60,6 +59,14 @@ extension VMOps {
             let expected = makeInfo(instance, nil)
             return await finishLeaving(instance) ?? departed(expected, to: destination)
         }
+    }
+
+    private func preCheckError(_ reason: String) -> OperationError {
+        OperationError(
+            .migrationPreCheckError,
+            "Migration pre-check error: \(reason)",
+            details: ["reason": reason]
+        )
     }
 
     /// Durable before anything is prepared at the destination, so that it is undone there whatever happens here.
@@ -104,6 +111,17 @@ extension VMOps {
         }
     }
 
+    /// Whether the instance could go, given what a destination said. Changes nothing.
+    package func checkOutgoing(_ uuid: InstanceUUID, _ ticket: MigrationTicket) async throws -> MigrationTicket {
+        _ = try existing(uuid)
+        try await requireMigratable(uuid)
+        do {
+            return try await backend.checkOutgoing(uuid, ticket)
+        } catch {
+            throw OperationError(error, failure: .migrationPreCheckError, instance: uuid.text, host: host)
+        }
+    }
+
     private func requireMigratable(_ uuid: InstanceUUID) async throws {
         let status = try await machine(uuid)
         switch TransitionTable.transition(.liveMigration, in: status?.state) {
@@ -142,7 +160,9 @@ extension VMOps {
             do {
                 let ticket = try await peer.checkIncoming(migration)
                 return (migration, try await backend.checkOutgoing(instance.uuid, ticket))
-            } catch let error as OperationError {
+            } catch let error as OperationError where error.code == .hypervisorUnavailable {
+                throw preCheckError(error.message)
+            } catch let error as OperationError where error.code != .migrationPreCheckError {
                 throw error
             } catch {
                 failure = error

@@ -13,6 +13,7 @@ import VMOps
 final class HostFleet: Service {
     private let stacks: [HostStack]
     private let notifier: Notifier?
+    private let calls: HostCalls
     private let logger: Logger
 
     init(_ settings: Settings, logger: Logger) async throws {
@@ -20,6 +21,7 @@ final class HostFleet: Service {
         let shared = try SharedParts(settings, logger: logger)
         stacks = try await Self.stacks(settings, shared, logger)
         notifier = shared.notifier
+        calls = shared.calls
         shared.peers.set(stacks.map(\.operations))
     }
 
@@ -75,6 +77,14 @@ final class HostFleet: Service {
                         }
                     }
                 }
+                group.addTask {
+                    do {
+                        try await self.calls.run()
+                    } catch is CancellationError {
+                    } catch {
+                        self.logger.error("calls to other hosts ended", metadata: ["error": "\(error)"])
+                    }
+                }
                 for stack in stacks { group.addTask { await stack.operations.run() } }
             }
         } onGracefulShutdown: {
@@ -88,6 +98,7 @@ final class HostFleet: Service {
         await withDiscardingTaskGroup { group in
             for stack in stacks { group.addTask { await stack.operations.stop() } }
             if let notifier { group.addTask { await notifier.close() } }
+            group.addTask { await self.calls.close() }
         }
     }
 

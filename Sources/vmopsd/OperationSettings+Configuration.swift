@@ -14,6 +14,7 @@ extension OperationSettings {
         softRebootTimeout = host.hyperv.waitSoftReboot
         powerOffPollInterval = host.console.pollInterval
         resumeGuestsOnStart = host.compute.resumeGuestsStateOnHostBoot
+        migrationRetryInterval = host.migration.retryInterval
         maxQueuePerInstance = settings.limits.maxQueue
     }
 }

@@ -316,8 +316,16 @@ import Testing
         ) async throws -> MigrationTicket {
             try await peer.prepareIncoming(migration, ticket)
         }
-        func finishIncoming(_ uuid: InstanceUUID) async throws -> InstanceInfo { try await peer.finishIncoming(uuid) }
-        func abandonIncoming(_ uuid: InstanceUUID) async throws { try await peer.abandonIncoming(uuid) }
+        func finishIncoming(_ uuid: InstanceUUID, transfer: String) async throws -> InstanceInfo {
+            try await peer.finishIncoming(uuid, transfer: transfer)
+        }
+        func abandonIncoming(_ uuid: InstanceUUID, transfer: String) async throws {
+            try await peer.abandonIncoming(uuid, transfer: transfer)
+        }
+        func knowsOutgoing(_ uuid: InstanceUUID, transfer: String) async throws -> Bool {
+            try await peer.knowsOutgoing(uuid, transfer: transfer)
+        }
+        func presentInfo(_ uuid: InstanceUUID) async throws -> InstanceInfo? { try await peer.presentInfo(uuid) }
         func consoleDestination(_ uuid: InstanceUUID) -> any ConsoleDestination { Deaf() }
     }
 

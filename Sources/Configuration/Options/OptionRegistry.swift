@@ -3,7 +3,8 @@ package struct OptionRegistry: Sendable {
     package static let standard = OptionRegistry(
         [
             DefaultOptions.all, MessagingOptions.all, NotificationOptions.all, ComputeOptions.all, ConsoleOptions.all,
-            HyperVOptions.all, SimulatedOptions.all, AdminOptions.all, JournalOptions.all, LimitOptions.all,
+            HyperVOptions.all, SimulatedOptions.all, MigrationOptions.all, AdminOptions.all,
+            JournalOptions.all, LimitOptions.all,
         ].flatMap { $0 },
         reservedGroups: ["qemu", "plugin"]
     )

@@ -8,6 +8,7 @@ package struct HostSettings: Sendable, Hashable {
     package var console: ConsoleSettings
     package var hyperv: HyperVSettings
     package var simulated: SimulatedSettings
+    package var migration: MigrationSettings
 
     init(_ name: String, statePath: String, table: OptionTable) {
         let reader = SettingsReader(table: table, host: name)
@@ -18,5 +19,6 @@ package struct HostSettings: Sendable, Hashable {
         console = ConsoleSettings(reader)
         hyperv = HyperVSettings(reader)
         simulated = SimulatedSettings(reader)
+        migration = MigrationSettings(reader)
     }
 }

@@ -7,7 +7,7 @@ import SystemPackage
 /// The destination's end of one live migration: takes disks, memory and at last the guest. Runs on a thread of its own.
 ///
 /// The guest does not run here before the source has said so by another way; until then it is kept in the machine's
-/// file. When the connection ends earlier, what it brought is removed.
+/// file. When the connection ends earlier, complete disks stay until the machine is abandoned.
 struct ArrivalSession {
     let socket: MigrationSocket
     let machine: SimulatedMachine
@@ -15,7 +15,6 @@ struct ArrivalSession {
 
     /// The disks' paths here, by the number that the source gives them.
     private let paths: [String]
-    private var made: [String] = []
     private var disk: (path: String, temporary: String, file: FileDescriptor)?
     private var memoryBlocks: UInt64 = 0
 
@@ -36,7 +35,6 @@ struct ArrivalSession {
         } catch {
             try? MigrationFrame.send(.failed, Array(error.description.utf8), on: socket)
             closeDisk(keeping: false)
-            for path in made { try? FileCalls.remove(path) }
             return false
         }
     }
@@ -70,7 +68,7 @@ struct ArrivalSession {
         guard let record = content["guest"]?.objectValue, content["memory_blocks"]?.intValue == Int64(memoryBlocks)
         else { throw BackendError(.internal, "the guest's memory is not complete") }
         try machine.update { state, now throws(BackendError) in
-            guard state.phase == .planned, state.migration == self.migration else {
+            guard !state.frozen, state.phase == .planned, state.migration == self.migration else {
                 throw BackendError(.conflict, "machine \(self.machine.uuid) is not expected any more")
             }
             var guest = Guest(
@@ -120,7 +118,6 @@ struct ArrivalSession {
         guard let disk else { throw BackendError(.invalidArgument, "the end of no disk") }
         self.disk = nil
         try FileCalls.sync(disk.temporary)
-        made.append(disk.path)
         try FileCalls.rename(disk.temporary, to: disk.path)
         try FileCalls.syncDirectory(of: disk.path)
     }

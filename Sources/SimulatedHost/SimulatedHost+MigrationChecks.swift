@@ -81,21 +81,31 @@ extension SimulatedHost {
             guard let machine = machine(inAnyPhase: uuid) else {
                 throw BackendError(.notFound, "there is no machine \(uuid) on host \(name)")
             }
-            guard machine.read({ state, _ in state.phase != .planned || state.incoming != nil }) else {
-                throw BackendError(.notFound, "the guest of machine \(uuid) has not come to host \(name)")
-            }
             let diskGB = try await images.totalGB(of: machine.read { state, _ in state.spec.disks })
-            let arrives = try machine.update { state, _ throws(BackendError) in
+            let guest = try machine.update { state, _ throws(BackendError) -> Guest? in
                 let guest = state.phase == .planned ? state.incoming : nil
+                guard guest != nil || state.phase == .realized || state.phase == .arrived else {
+                    throw BackendError(.notFound, "the guest of machine \(uuid) has not come to host \(self.name)")
+                }
                 if let guest { state.guest = guest }
                 state.incoming = nil
                 state.phase = .realized
                 state.diskGB = diskGB
-                return guest != nil
+                return guest
             }
-            // Before it prints anything, for it starts from here again if the process ends now.
-            try await machine.save()
-            if arrives { try machine.update { state, now throws(BackendError) in state.guest.arrive(at: now) } }
+            do {
+                // Before it prints anything, for it starts from here again if the process ends now.
+                try await machine.save()
+            } catch {
+                if let guest {
+                    try machine.update { state, _ throws(BackendError) in
+                        state.incoming = guest
+                        state.phase = .planned
+                    }
+                }
+                throw error
+            }
+            if guest != nil { try machine.update { state, now throws(BackendError) in state.guest.arrive(at: now) } }
         }
     }
 

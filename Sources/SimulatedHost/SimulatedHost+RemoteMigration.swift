@@ -176,7 +176,8 @@ extension SimulatedHost {
             for (number, disk) in spec.disks.enumerated() where disk.role != .volume {
                 var path = disk.path
                 if try await images.diskInfo(disk.path).backingFile != nil {
-                    path += ".migration-" + ticket.migration
+                    path += ".migration"
+                    try FileCalls.remove(path)
                     _ = try await images.exportDisk(disk.path, to: path, format: disk.format)
                 }
                 guard let file = try await images.status(of: [path]).first ?? nil else {

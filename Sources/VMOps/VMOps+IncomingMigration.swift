@@ -160,7 +160,9 @@ extension VMOps: MigrationPeer {
         // repeats.
         switch Arrival(instance.record).answer(to: .finish(transfer)) {
         case .done: return makeInfo(instance, try await machine(uuid))
-        case .run: break
+        case .run:
+            // The word may have waited for long, and the source have been told to run the machine itself.
+            guard try await !isForgotten(instance, transfer) else { throw OperationError.notFound(uuid.text) }
         default: throw OperationError.notFound(uuid.text)
         }
         return try await instance.lane.run {

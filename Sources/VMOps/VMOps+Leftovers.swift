@@ -100,8 +100,9 @@ extension VMOps {
             do {
                 try await moveConsole(leftover, transfer: move.transfer, to: peers.peer(move.peer))
             } catch let error as OperationError where error.code == .instanceNotFound {
-                // Nobody wants the log any more.
+                // Nobody wants the log any more, unless the instance lives there and only does not take it.
                 await closeConsole(leftover, mark: nil)
+                if (try? await peers.peer(move.peer).presentInfo(uuid)) ?? nil != nil { await keepAside(leftover) }
             }
         }
         for interface in leftover.record.interfaces {

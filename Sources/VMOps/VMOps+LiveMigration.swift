@@ -33,8 +33,13 @@ extension VMOps {
         }
         let kind = OperationKind(name: "live_migration", state: .migratingOut, failure: .migrationError)
         return try await perform(kind, on: instance, context) {
+            let running = outgoing.add(1, ordering: .relaxed).newValue
+            defer { outgoing.subtract(1, ordering: .relaxed) }
+            guard running <= settings.maxOutgoingMigrations else {
+                throw preCheckError("\(running - 1) live migrations from host \(host) run already")
+            }
             let earlier = instance.record.move
-            guard earlier?.role != .arrived else {
+            guard earlier?.role != .arrived || earlier?.peer == destination else {
                 throw preCheckError("the console log of an earlier migration is still on its way")
             }
             // The same destination makes everything anew; another one must not be left with what it prepared.
@@ -77,6 +82,8 @@ extension VMOps {
         _ ticket: MigrationTicket
     ) async throws {
         var record = instance.record
+        // Going back before its log has come: the log stays where the machine goes.
+        if record.move?.role == .arrived { record.arrivedBy = nil }
         record.move = InstanceMove(
             role: .leaving,
             peer: destination,
@@ -84,7 +91,7 @@ extension VMOps {
             sharesDirectory: ticket.sharesDirectory
         )
         try await journal.save(record)
-        _ = instance.update { $0.move = record.move }
+        _ = instance.update { $0 = record }
     }
 
     /// What can be said of an instance that has gone to a host that does not answer.

@@ -68,7 +68,7 @@ struct TestDriver: Sendable {
                 journal: journal,
                 instancesPath: directory + "/instances",
                 settings: OperationSettings(imagesPath: directory + "/images"),
-                peers: NoPeers(),
+                peers: peers,
                 observer: SilentObserver(),
                 logger: logger
             )

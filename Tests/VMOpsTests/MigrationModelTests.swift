@@ -40,7 +40,7 @@ private struct ModelState: Hashable {
 
     enum Phase: Hashable { case idle, preparing, transferring, stopped }
 
-    static let transfers = 2
+    static let transfers = 3
 
     // The source: what is on its disk, then what is not.
     var role: InstanceMove.Role?
@@ -65,6 +65,7 @@ private struct ModelState: Hashable {
     var runsAtDestination: Bool { if case .here = arrival.state { true } else { false } }
 
     mutating func send(_ kind: Kind, _ transfer: Int) { sent |= bit(kind, transfer) }
+    mutating func take(_ kind: Kind, _ transfer: Int) { sent &= ~bit(kind, transfer) }
     func has(_ kind: Kind, _ transfer: Int) -> Bool { sent & bit(kind, transfer) != 0 }
     private func bit(_ kind: Kind, _ transfer: Int) -> UInt32 {
         1 << UInt32(kind.rawValue * Self.transfers + transfer - 1)
@@ -231,6 +232,8 @@ private final class Explorer {
         switch kind {
         case .prepare: prepare(transfer, &state)
         case .state:
+            // The connection carries it once, and may do so late.
+            state.take(.state, transfer)
             guard case .arriving(let name, true) = state.arrival.state, name == String(transfer) else { return }
             state.loaded = transfer
             state.send(.loaded, transfer)
@@ -277,7 +280,7 @@ private final class Explorer {
     private func finish(_ transfer: Int, _ state: inout ModelState) {
         switch state.arrival.answer(to: .finish(name(transfer, state))) {
         case .run:
-            guard state.loaded != 0 else { return }
+            guard state.loaded != 0, knows(name(transfer, state), state) else { return }
             state.arrival.state = .here(transfer: String(transfer))
             state.loaded = 0
             state.send(.finished, transfer)

@@ -8,7 +8,8 @@ package import VMOps
 /// reboot of a running machine comes to the same end when it is run again: state changes reach a state that is
 /// reached already, a destroy finds nothing, a spawn that was complete knows its request. So they are run again.
 /// Whether a reboot had happened cannot be told from the state; repeating it would reset the guest twice, so its
-/// caller is told that the outcome is unknown unless the machine runs, which is what a reboot promises.
+/// caller is told that the outcome is unknown unless the machine runs, which is what a reboot promises. A live migration
+/// whose machine has left was finished by the recovery of the hosts if the destination has the instance.
 package struct OperationRecovery: Sendable {
     package enum Decision: Sendable {
         case run

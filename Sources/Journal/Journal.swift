@@ -19,6 +19,8 @@ package final class Journal: Sendable {
         var pending: Deque<JournalOperation> = []
         var turn = Turn.idle
         var closed = false
+        /// Whether the log holds bodies of ended requests, and the pool knows.
+        var awaitsScrub = false
     }
 
     /// Rows in one transaction; bounds how long the first of a flood waits.
@@ -27,6 +29,8 @@ package final class Journal: Sendable {
     package let path: String
     private let pool: CommitterPool
     private let store: JournalStore
+    /// Of the process that may write the file, whether that is open at the moment or not; `nil` once closed.
+    private let lock: Mutex<JournalLock?>
     private let state = Mutex(State())
 
     /// Opens the file, creating it (mode 0600) when there is none; checks its integrity and brings its schema up to
@@ -41,6 +45,7 @@ package final class Journal: Sendable {
     ) throws {
         self.path = path
         self.pool = pool
+        lock = Mutex(try JournalLock(journal: path))
         store = JournalStore(path: path, settings: settings, logger: logger, metrics: pool.metrics)
         try store.openChecked()
         pool.touched(self, isOpen: true)
@@ -50,6 +55,7 @@ package final class Journal: Sendable {
     package func close() async {
         // Fails only when the journal is closed already, or cannot be written: then it is closed all the same.
         _ = try? await perform(.close)
+        lock.withLock { $0 = nil }
     }
 
     /// Queues one operation; `completion` gets its result after the commit.
@@ -111,6 +117,11 @@ package final class Journal: Sendable {
         }
         guard !batch.isEmpty else { return }
         let isOpen = store.commit(batch)
+        if isOpen, batch.contains(where: \.endsRequest) { requestScrub() }
+        endTurn(isOpen: isOpen)
+    }
+
+    private func endTurn(isOpen: Bool) {
         let turn = state.withLock { state -> State.Turn in
             if state.pending.isEmpty {
                 state.turn = .idle
@@ -122,6 +133,27 @@ package final class Journal: Sendable {
         // Only now: the pool must be able to close the file from here on.
         pool.touched(self, isOpen: isOpen)
         if turn != .idle { enterLine(turn) }
+    }
+
+    private func requestScrub() {
+        let isFirst = state.withLock { state in
+            defer { state.awaitsScrub = true }
+            return !state.awaitsScrub
+        }
+        if isFirst { pool.scrubLater(self) }
+    }
+
+    /// Takes what ended requests have left out of the write-ahead log: bodies may hold passwords and tokens. In the
+    /// database itself SQLite overwrites them when their rows go. Called by a committer thread, which may block.
+    func scrub() {
+        let isFree = state.withLock { state in
+            state.awaitsScrub = false
+            guard state.turn != .running else { return false }
+            state.turn = .running
+            return true
+        }
+        guard isFree else { return requestScrub() }
+        endTurn(isOpen: store.scrub())
     }
 
     /// Closes the file until its next use, unless it is in use.

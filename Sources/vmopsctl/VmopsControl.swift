@@ -21,8 +21,8 @@ struct VmopsControl: AsyncParsableCommand {
             HostsCommand.self, ListCommand.self, InfoCommand.self, SpawnCommand.self, PowerOffCommand.self,
             PowerOnCommand.self, RebootCommand.self, PauseCommand.self, UnpauseCommand.self, SuspendCommand.self,
             ResumeCommand.self, DestroyCommand.self, LiveMigrateCommand.self, GiveUpMigrationCommand.self,
-            ConsoleCommand.self, CallCommand.self,
-            CastCommand.self, FanoutCommand.self, VersionCommand.self,
+            DrainCommand.self, ConsoleCommand.self, CallCommand.self, CastCommand.self, FanoutCommand.self,
+            VersionCommand.self,
         ]
     )
 }

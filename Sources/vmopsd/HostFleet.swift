@@ -15,6 +15,8 @@ final class HostFleet: Service {
     private let notifier: Notifier?
     private let calls: HostCalls
     private let logger: Logger
+    /// The stop that a graceful shutdown began.
+    private let stopping = Box<Task<Void, Never>?>(nil)
 
     init(_ settings: Settings, logger: Logger) async throws {
         self.logger = logger
@@ -88,9 +90,11 @@ final class HostFleet: Service {
                 for stack in stacks { group.addTask { await stack.operations.run() } }
             }
         } onGracefulShutdown: {
-            // Awaited through the end of the operations' own run, which it brings about.
-            Task { await self.stop() }
+            // Brings about the end of the operations' own run, and is awaited behind it: the hosts' last words are
+            // still being written then.
+            self.stopping.value = Task { await self.stop() }
         }
+        await stopping.value?.value
         for stack in stacks { await stack.journal.close() }
     }
 

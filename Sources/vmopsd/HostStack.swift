@@ -3,6 +3,7 @@ import Console
 import HostBackend
 import Journal
 import Logging
+import QEMUHost
 import RPCClient
 import RPCWorker
 import SimulatedHost
@@ -61,7 +62,7 @@ struct HostStack: Sendable {
     let kind: BackendKind
     let journal: Journal
     let operations: VMOps
-    private let allowedMethods: Set<String>
+    private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
 
     init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
@@ -94,7 +95,7 @@ struct HostStack: Sendable {
             observer: shared.observer(host.name),
             logger: logger
         )
-        allowedMethods = Set(settings.limits.allowedMethods)
+        allowedMethods = Box(Set(settings.limits.allowedMethods))
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
     }
 
@@ -113,20 +114,28 @@ struct HostStack: Sendable {
                 world: shared.world,
                 logger: logger
             )
-        case .qemu, .plugin:
+        case .qemu:
+            return QEMUHost(
+                name: host.name,
+                settings: QEMUSettings(host, settings),
+                stateDirectory: host.directory + "/qemu",
+                logger: logger
+            )
+        case .plugin:
             throw BackendError(
                 .unimplemented,
-                "host \(host.name): backend = \(host.backend.rawValue) is not part of this version; use simulated"
+                "host \(host.name): backend = \(host.backend.rawValue) is not part of this version; use simulated or qemu"
             )
         }
     }
 
     func served(version: String) -> ServedHost {
         let injects = injectsPasswords
+        let allowed = allowedMethods
         let endpoint = DriverEndpoint(
             operations: operations,
             identity: DriverEndpoint.Identity(host: name, backend: kind.rawValue, version: version),
-            allowedMethods: allowedMethods,
+            allowedMethods: { allowed.value },
             injectsPasswords: { injects.value }
         )
         return ServedHost(
@@ -142,6 +151,7 @@ struct HostStack: Sendable {
         operations.settings = OperationSettings(host, settings)
         operations.console.settings = ConsoleSettings(host)
         injectsPasswords.value = host.hyperv.configDriveInjectPassword
+        allowedMethods.value = Set(settings.limits.allowedMethods)
     }
 }
 

@@ -17,6 +17,7 @@ extension OperationSettings {
         maxOutgoingMigrations = max(1, settings.limits.maxInflight / 2 / max(1, settings.hosts.count))
         migrationRetryInterval = host.migration.retryInterval
         maxQueuePerInstance = settings.limits.maxQueue
+        volumePaths = settings.limits.volumePaths
     }
 }
 

@@ -1,3 +1,4 @@
+import DaemonBench
 import OsloMessaging
 import RPCClient
 import Support

@@ -1,3 +1,4 @@
+import DaemonBench
 import Foundation
 import Subprocess
 import Support
@@ -56,6 +57,7 @@ struct ShutdownTests {
 
             daemon.settings.options["DEFAULT"] = ["log_level": "debug", "compute_topic": "other"]
             daemon.settings.options["console"] = ["segment_bytes": "65536"]
+            daemon.settings.options["limits", default: [:]]["allowed_methods"] = "list_instances,ping"
             try daemon.writeConfiguration()
             try daemon.signal(.terminalClosed)
             try await daemon.waitForLog("configuration reloaded")
@@ -65,19 +67,17 @@ struct ShutdownTests {
             try await bench.call("list_instances", requestID: "req-loud")
             try await eventually("a debug line") { bench.operationLines("req-loud").count == 1 }
 
+            #expect(try await bench.failure("get_info", instance.reference) == "NoSuchMethod")
+
             daemon.settings.options["DEFAULT"] = ["log_level": "nonsense", "hosts": ""]
+            daemon.settings.options["limits"]?["allowed_methods"] = nil
             try daemon.writeConfiguration()
             try daemon.signal(.terminalClosed)
             try await daemon.waitForLog("nothing changed")
             try await bench.call("list_instances", requestID: "req-still")
             try await eventually("a debug line") { bench.operationLines("req-still").count == 1 }
+            #expect(try await bench.failure("get_info", instance.reference) == "NoSuchMethod")
             daemon.settings.options["DEFAULT"] = [:]
         }
-    }
-}
-
-extension Bench {
-    func consoleEnd(_ instance: TestInstance) async throws -> Int64 {
-        try await call("console_status", instance.reference, on: instance.host)["end_offset"]?.intValue ?? -1
     }
 }

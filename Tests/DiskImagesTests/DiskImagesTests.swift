@@ -297,6 +297,39 @@ struct QemuImgTests {
         }
     }
 
+    /// A guest owns every byte of its raw disk, also those where other formats name their backing file.
+    @Test func whatAGuestWritesIntoItsRawDiskIsNeverBelieved() async throws {
+        try await withTemporaryDirectory { directory in
+            let images = images(directory)
+            try write(directory + "/secret.raw", [UInt8](repeating: 0x53, count: 65_536))
+            let disk = directory + "/disk"
+            _ = try await images.createDisk(
+                DiskRequest(path: disk, format: "raw", source: .blank, virtualSize: 1 << 20)
+            )
+            _ = try await runCommand(
+                "qemu-img",
+                ["create", "-q", "-f", "qcow2", "-b", directory + "/secret.raw", "-F", "raw", directory + "/made"]
+            )
+            let file = try FileHandle(forWritingTo: URL(fileURLWithPath: disk))
+            try file.write(contentsOf: Data(try read(directory + "/made").prefix(1 << 20)))
+            try file.close()
+            let info = try await images.exportDisk(disk, known: "raw", to: directory + "/snap", format: "raw")
+            #expect(info.format == "raw")
+            #expect(info.backingFile == nil)
+            let isVerbatim = try read(directory + "/snap") == read(disk)
+            #expect(isVerbatim)
+            #expect(try await images.diskInfo(disk, known: "raw").virtualSize == info.virtualSize)
+            // As an image, which nobody vouches for, it is refused.
+            try FileManager.default.moveItem(atPath: directory + "/snap", toPath: directory + "/snap.raw")
+            #expect(await code { _ = try await images.image("snap") } == .invalidArgument)
+            // A disk that begins like an archive or an encrypted volume is a disk.
+            for magic: [UInt8] in [Array("LUKS".utf8) + [0xBA, 0xBE], [0x1F, 0x8B], Array("KDMV".utf8)] {
+                try write(disk, magic + [UInt8](repeating: 0, count: 4096 - magic.count))
+                #expect(try await images.diskInfo(disk, known: "raw").format == "raw")
+            }
+        }
+    }
+
     @Test(arguments: ["qcow2", "vhdx", "vpc"])
     func copyConverts(format: String) async throws {
         try await withTemporaryDirectory { directory in

@@ -95,7 +95,11 @@ struct MessageSchemaTests {
                 "id": "0c2f7f0e-6f5c-4b88-9a34-8f2c3f0a4d11", "address": "fa:16:3e:00:00:01", "type": "bridge",
                 "devname": "tap0", "network": ["bridge": "br0"], "active": true,
             ]
-            let disk = caller.daemon.directory + "/volume.raw"
+            let disk = caller.daemon.statePath + "/volumes/volume.raw"
+            try FileManager.default.createDirectory(
+                atPath: caller.daemon.statePath + "/volumes",
+                withIntermediateDirectories: true
+            )
             try Data(count: 1 << 20).write(to: URL(filePath: disk))
             let volume: JSONValue = [
                 "driver_volume_type": "file", "serial": "vol-1", "data": ["device_path": .string(disk)],
@@ -146,6 +150,9 @@ struct MessageSchemaTests {
         window["max_bytes"] = 100
         window["wait"] = 0
         try await caller.call("console_read", window)
+        var typing = it
+        typing["data"] = "DQ=="
+        try await caller.call("console_write", typing)
         for method in [
             "ping", "list_instances", "list_instance_uuids", "list_instance_infos", "get_available_resource",
             "get_host_uptime", "get_capabilities",

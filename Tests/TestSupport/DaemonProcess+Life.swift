@@ -10,16 +10,22 @@ extension DaemonProcess {
             var ending: String?
         }
 
+        private let program: String
         private let arguments: [String]
+        private let environment: [String: String?]
         private let state = Mutex(State())
 
-        init(arguments: [String]) { self.arguments = arguments }
+        init(program: String, arguments: [String], environment: [String: String?]) {
+            self.program = program
+            self.arguments = arguments
+            self.environment = environment
+        }
 
         /// Runs the process to its end; one that lives on when this task is cancelled is ended with SIGTERM.
         func run() async {
             var ending = "0"
             do {
-                try await LineProcess.run(Checkout.program("vmopsd"), arguments) { process in
+                try await LineProcess.run(program, arguments, environment: environment) { process in
                     state.withLock { $0.process = process }
                     // It prints nothing: the wait is for the end of its output.
                     while true {

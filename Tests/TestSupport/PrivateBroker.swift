@@ -25,9 +25,11 @@ package final class PrivateBroker: BrokerControl {
     /// - Parameters:
     ///   - tls: Also listen with TLS (``tlsURL``); certificates are in ``tlsDirectory``.
     ///   - configuration: `rabbitmq.conf` keys and values.
+    ///   - plugins: Of those that RabbitMQ brings along.
     package static func run<Result>(
         tls: Bool = false,
         configuration: [String: String] = [:],
+        plugins: [String] = [],
         _ body: (PrivateBroker) async throws -> Result
     ) async throws -> Result {
         try await withTemporaryDirectory { directory in
@@ -35,6 +37,7 @@ package final class PrivateBroker: BrokerControl {
             let options =
                 ["--parent", "\(getpid())"] + (tls ? ["--tls"] : [])
                 + configuration.flatMap { ["--config", "\($0.key)=\($0.value)"] }
+                + plugins.flatMap { ["--plugin", $0] }
             _ = try await runCommand(Checkout.python, [script, "start", directory] + options)
             let result: Result
             do {

@@ -6,6 +6,11 @@ package enum LogFormat: String, Sendable, Hashable, CaseIterable {
     case text, json
 }
 
+/// What reads the documents of requests.
+package enum JSONParserKind: String, Sendable, Hashable, CaseIterable {
+    case jansson, native
+}
+
 package enum ConfigDriveFormat: String, Sendable, Hashable, CaseIterable {
     case iso9660
 }
@@ -32,4 +37,19 @@ package enum ConsoleStopRule: String, Sendable, Hashable, CaseIterable {
 package enum ConsoleCharset: String, Sendable, Hashable, CaseIterable {
     case utf8 = "utf-8"
     case ascii
+}
+
+/// How guests' instructions are carried out (QEMU backend, section 2).
+package enum QEMUAcceleration: String, Sendable, Hashable, CaseIterable {
+    case auto, kvm, tcg
+}
+
+/// Where guests see their own disks.
+package enum QEMUDiskBus: String, Sendable, Hashable, CaseIterable {
+    case virtio, ide
+}
+
+/// What the interfaces of real machines are connected to.
+package enum QEMUNetwork: String, Sendable, Hashable, CaseIterable {
+    case none, tap, user
 }

@@ -7,6 +7,7 @@ package struct HostSettings: Sendable, Hashable {
     package var compute: ComputeSettings
     package var console: ConsoleSettings
     package var hyperv: HyperVSettings
+    package var qemu: QEMUSettings
     package var simulated: SimulatedSettings
     package var migration: MigrationSettings
 
@@ -18,6 +19,7 @@ package struct HostSettings: Sendable, Hashable {
         compute = ComputeSettings(reader)
         console = ConsoleSettings(reader)
         hyperv = HyperVSettings(reader)
+        qemu = QEMUSettings(reader)
         simulated = SimulatedSettings(reader)
         migration = MigrationSettings(reader)
     }

@@ -1,0 +1,21 @@
+import DaemonBench
+import Foundation
+
+/// How much of a test runs: the short form in `make test`, the long one in `make soak` (`VMOPS_TEST_LONG=1`).
+enum TestForm {
+    static let isLong = environment("VMOPS_TEST_LONG") == "1"
+
+    /// A number of its own for one run, else by form.
+    static func number(_ variable: String, short: Int, long: Int) -> Int {
+        environment(variable).flatMap { Int($0) } ?? (isLong ? long : short)
+    }
+
+    static func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
+}
+
+/// What hosts are made of in the tests that can do with either: `VMOPS_TEST_BACKEND`.
+enum TestBackend: String, Sendable {
+    case simulated, qemu
+
+    static let selected = TestForm.environment("VMOPS_TEST_BACKEND").flatMap(Self.init(rawValue:)) ?? .simulated
+}

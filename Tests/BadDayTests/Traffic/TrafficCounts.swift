@@ -1,0 +1,37 @@
+import DaemonBench
+
+/// What went over the wire in a test, and what became of it.
+struct TrafficCounts: Sendable, CustomStringConvertible {
+    /// Requests that change something, each with an id of its own.
+    var changes = 0
+    /// Of these, the calls.
+    var calls = 0
+    var reads = 0
+    var answered = 0
+    /// Of the answered, those that were answered with a failure.
+    var refused = 0
+    /// Calls whose answer did not come.
+    var unanswered = 0
+    var inFlight = 0
+    var mostInFlight = 0
+    /// Reboots that a kill cut off; whether they had happened cannot be told.
+    var uncertainReboots = 0
+    var kills = 0
+    var faults: [String] = []
+
+    mutating func sent(call: Bool, count: Int = 1) {
+        changes += count
+        guard call else { return }
+        calls += count
+        inFlight += count
+        mostInFlight = max(mostInFlight, inFlight)
+    }
+
+    var description: String {
+        """
+        \(changes) changes sent (\(calls) calls), \(answered) answered, \(refused) of these refused, \
+        \(unanswered) unanswered, \(reads) reads, at most \(mostInFlight) calls in flight, \(kills) kills, \
+        \(faults.count) faults
+        """
+    }
+}

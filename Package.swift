@@ -210,6 +210,7 @@ let package = Package(
                 logging, subprocess, system,
             ]
         ),
+        tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
         tests("GuestTests", ["DaemonBench", "Support"]),
         tests(
             "SecurityTests",

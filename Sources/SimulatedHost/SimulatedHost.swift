@@ -220,7 +220,7 @@ package final class SimulatedHost: HostBackend {
 
     func find(_ uuid: InstanceUUID) throws(BackendError) -> SimulatedMachine {
         guard let machine = inventory.withLock({ $0.machines[uuid] }),
-            machine.read({ state, _ in state.phase == .realized || state.phase == .arrived })
+            machine.read({ state, _ in state.isInService })
         else { throw BackendError(.notFound, "there is no machine \(uuid) on host \(name)") }
         return machine
     }

@@ -9,8 +9,6 @@ package struct DaemonSettings: Sendable {
     package var options: [String: [String: String]] = [:]
     /// The transport URL, if not that of a virtual host of its own on ``TestBroker``.
     package var url: String?
-    /// Variables added to those of this process.
-    package var environment: [String: String?] = [:]
     /// Lines that are written after all groups, as they are.
     package var appendix = ""
 

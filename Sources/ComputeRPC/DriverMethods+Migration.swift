@@ -39,6 +39,17 @@ extension DriverMethods {
                 try operations.abortLiveMigration(try InstanceArgument(arguments).resolve(operations))
                 return .null
             },
+            mutating("give_up_live_migration", [.required("instance"), .optional("run_here")]) {
+                [operations] arguments, context in
+                let instance = try InstanceArgument(arguments)
+                let departed = try instance.name().flatMap { operations.findDeparted($0) }
+                let info = try await operations.giveUpMigration(
+                    try instance.uuid() ?? departed ?? instance.resolve(operations),
+                    runHere: try arguments.bool("run_here", default: false),
+                    context
+                )
+                return info.map(Results.info) ?? .null
+            },
         ]
     }
 }

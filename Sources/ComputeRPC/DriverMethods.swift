@@ -3,13 +3,13 @@ import Support
 import VMOps
 
 /// Builds the table of driver-level methods: arguments in, operation, result out.
-struct DriverMethods: Sendable {
+package struct DriverMethods: Sendable {
     let operations: VMOps
     let identity: DriverEndpoint.Identity
     let injectsPasswords: @Sendable () -> Bool
 
     var all: [RemoteMethod] {
-        lifeCycle + power + migration + devices + queries + consoles
+        lifeCycle + power + migration + migrationPeer + devices + queries + consoles
     }
 
     /// A method that changes something: accepted durably before it runs.

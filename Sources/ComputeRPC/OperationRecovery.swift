@@ -21,6 +21,16 @@ package struct OperationRecovery: Sendable {
 
     package init(operations: VMOps) { self.operations = operations }
 
+    /// The instance at the destination of a migration, if it is there.
+    private func moved(_ request: RPCRequest) async -> InstanceInfo? {
+        let parameters = request.args.map { Parameter.optional($0.key) }
+        guard let arguments = try? Arguments(request, parameters),
+            let uuid = try? InstanceArgument(arguments).uuid(),
+            let destination = try? arguments.requiredString("dest")
+        else { return nil }
+        return await operations.migrated(uuid, to: destination)
+    }
+
     package func decide(_ request: RPCRequest) async -> Decision {
         guard request.method == "reboot" || request.method == "live_migration" else { return .run }
         do {
@@ -31,20 +41,9 @@ package struct OperationRecovery: Sendable {
             return .run
         } catch let error as OperationError where error.code == .instanceNotFound {
             guard request.method == "live_migration" else { return .run }
-            guard let info = await arrived(request) else { return .failed(RemoteFailure(error)) }
-            return .finished(Results.info(info))
+            return await moved(request).map { .finished(Results.info($0)) } ?? .failed(RemoteFailure(error))
         } catch {
             return .run
         }
-    }
-
-    /// An instance that is not here any more may have reached the destination before the worker ended.
-    private func arrived(_ request: RPCRequest) async -> InstanceInfo? {
-        let parameters = request.args.map { Parameter.optional($0.key) }
-        guard let arguments = try? Arguments(request, parameters),
-            let destination = try? arguments.requiredString("dest"),
-            let uuid = try? InstanceArgument(arguments).uuid()
-        else { return nil }
-        return await operations.arrivedInfo(uuid, at: destination)
     }
 }

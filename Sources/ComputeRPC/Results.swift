@@ -34,6 +34,32 @@ enum Results {
         return .object(object)
     }
 
+    /// The same read back, as another host wrote it, figures of the host and progress apart.
+    static func info(_ value: JSONValue) -> InstanceInfo? {
+        guard let uuid = value["uuid"]?.stringValue.flatMap({ InstanceUUID($0) }),
+            let name = value["name"]?.stringValue, let host = value["host"]?.stringValue,
+            let state = value["state"]?.stringValue, let powerState = value["power_state"]?.intValue,
+            let memoryMB = value["memory_mb"]?.intValue, let vcpus = value["vcpus"]?.intValue,
+            let rootGB = value["root_gb"]?.intValue, let createdAt = value["created_at"]?.intValue
+        else { return nil }
+        var metadata: [String: String] = [:]
+        for member in value["metadata"]?.objectValue ?? [:] { metadata[member.key] = member.value.stringValue }
+        return InstanceInfo(
+            uuid: uuid,
+            name: name,
+            host: host,
+            state: state,
+            powerState: Int(clamping: powerState),
+            task: value["task"]?.stringValue,
+            memoryMB: Int(clamping: memoryMB),
+            vcpus: Int(clamping: vcpus),
+            rootGB: Int(clamping: rootGB),
+            imageRef: value["image_ref"]?.stringValue,
+            metadata: metadata,
+            createdAt: createdAt
+        )
+    }
+
     /// Figures only where the host really knows them.
     private static func append(_ machine: MachineStatus, to object: inout JSONObject) {
         if let value = machine.maxMemoryKB { object.append("max_mem_kb", count(value)) }

@@ -20,6 +20,19 @@ extension ComputeClient {
         }
     }
 
+    /// Makes the named host forget a live migration whose other host is gone for good.
+    ///
+    /// - Parameter runHere: the instance runs nowhere and is to go on at this host.
+    /// - Returns: the instance, if the host has it afterwards.
+    package func giveUpMigration(_ reference: InstanceReference, runHere: Bool) async throws -> Instance? {
+        guard let host else {
+            throw ControlError(.usage, "which host is to give up the migration? Name it with --host")
+        }
+        let args: JSONObject = ["instance": reference.argument, "run_here": .bool(runHere)]
+        let answer = try await operate(host, "give_up_live_migration", args, times.operation)
+        return answer.isNull ? nil : try Instance(answer)
+    }
+
     /// Asks until it is cancelled. Trouble with asking is none of the migration.
     private func watch(_ source: Instance, _ progress: @Sendable (Instance, MigrationState) -> Void) async {
         while true {

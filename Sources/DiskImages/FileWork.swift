@@ -11,12 +11,26 @@ package final class FileWork: Sendable {
     /// Whether the caller of a running body has given up; long bodies look at it between blocks.
     package final class Cancellation: Sendable {
         private let flag = Atomic(false)
+        private let handler = Mutex<(@Sendable () -> Void)?>(nil)
 
         package init() {}
 
+        /// Has `body` called, once, when cancelled; at once if that has happened.
+        package func onCancel(_ body: @escaping @Sendable () -> Void) {
+            handler.withLock { $0 = body }
+            if isCancelled { cancel() }
+        }
+
         package var isCancelled: Bool { flag.load(ordering: .relaxed) }
 
-        package func cancel() { flag.store(true, ordering: .relaxed) }
+        package func cancel() {
+            flag.store(true, ordering: .sequentiallyConsistent)
+            let body = handler.withLock { handler in
+                defer { handler = nil }
+                return handler
+            }
+            body?()
+        }
 
         /// Throws `cancelled` once the caller has given up.
         package func check() throws(BackendError) {

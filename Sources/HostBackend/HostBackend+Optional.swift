@@ -93,4 +93,8 @@ extension HostBackend {
 
     package func abandonIncoming(_ uuid: InstanceUUID) async throws {}
     package func finishOutgoing(_ uuid: InstanceUUID) async throws {}
+
+    package func takeBack(_ uuid: InstanceUUID) async throws {
+        throw BackendError.unsupported("taking a machine back")
+    }
 }

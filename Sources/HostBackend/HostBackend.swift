@@ -135,6 +135,11 @@ package protocol HostBackend: Sendable {
     /// At the destination: removes the planned machine.
     func abandonIncoming(_ uuid: InstanceUUID) async throws
 
-    /// At the source: removes what is left of a machine that has gone.
+    /// At the source: removes what is left of a machine that has gone. Called only once the destination has said that
+    /// it runs there.
     func finishOutgoing(_ uuid: InstanceUUID) async throws
+
+    /// At the source: a machine that has gone, and of which an operator says that no other host runs it or ever will,
+    /// goes on here. Throws `notFound` when this host has nothing of it that could run.
+    func takeBack(_ uuid: InstanceUUID) async throws
 }

@@ -11,8 +11,9 @@ package struct InstanceRecord: Sendable, Hashable {
     package var configDrive: Bool
     package var metadata: [String: String]
     package var interfaces: [NetworkInterface]
-    /// Volume ids in mapping order, and where each is attached; connection data are not remembered.
     package var disks: [DiskAttachment]
+    /// How each volume among the disks is reached, for hosts that the instance moves to.
+    package var volumes: [VolumeConnection]
     /// `false` while a spawn or an arriving migration is not complete: at a restart such an instance is undone.
     package var complete: Bool
     /// The last stable state that an operation or event led to.
@@ -23,6 +24,8 @@ package struct InstanceRecord: Sendable, Hashable {
     package var createdAt: Int64
     /// The live migration that this host has not finished with.
     package var move: InstanceMove?
+    /// The transfer by which the instance came to this host, if it was not spawned here.
+    package var arrivedBy: String?
 
     package init(
         uuid: InstanceUUID,
@@ -36,11 +39,13 @@ package struct InstanceRecord: Sendable, Hashable {
         metadata: [String: String] = [:],
         interfaces: [NetworkInterface] = [],
         disks: [DiskAttachment] = [],
+        volumes: [VolumeConnection] = [],
         complete: Bool = false,
         state: MachineState = .off,
         spawnRequest: String? = nil,
         createdAt: Int64,
-        move: InstanceMove? = nil
+        move: InstanceMove? = nil,
+        arrivedBy: String? = nil
     ) {
         self.uuid = uuid
         self.name = name
@@ -53,10 +58,12 @@ package struct InstanceRecord: Sendable, Hashable {
         self.metadata = metadata
         self.interfaces = interfaces
         self.disks = disks
+        self.volumes = volumes
         self.complete = complete
         self.state = state
         self.spawnRequest = spawnRequest
         self.createdAt = createdAt
         self.move = move
+        self.arrivedBy = arrivedBy
     }
 }

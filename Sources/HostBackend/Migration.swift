@@ -1,7 +1,8 @@
 package import Support
 
 /// What the two hosts of a live migration agree on before it starts; a JSON object so that it travels between
-/// processes and so that each kind of host can add its own members.
+/// processes and so that each kind of host can add its own members. The boolean `shares_directory` says that both hosts
+/// see one instance directory.
 package typealias MigrationTicket = JSONObject
 
 package struct MigrationOptions: Sendable, Hashable {

@@ -31,17 +31,24 @@ extension Guest {
     }
 
     /// Goes on where the record ends: a guest that ran has run in the meantime too.
-    mutating func restore(_ record: JSONObject, at now: UInt64, wall: UInt64) throws(BackendError) {
+    ///
+    /// - Parameter isResting: it stood still all the time, and does until ``arrive(at:)``.
+    mutating func restore(
+        _ record: JSONObject,
+        at now: UInt64,
+        wall: UInt64,
+        isResting: Bool = false
+    ) throws(BackendError) {
         guard let power = record["power"]?.stringValue.flatMap(Power.init(rawValue:)) else {
             throw BackendError(.internal, "the machine's record has no power state")
         }
         var ran = record.count("ran_ns")
         let written = record.count("wall_ns")
-        if power == .running, wall > written { ran += wall - written }
+        if power == .running, wall > written, !isResting { ran += wall - written }
         restore(
             power: power,
             ranBefore: ran,
-            runningSince: power == .running ? now : nil,
+            runningSince: power == .running && !isResting ? now : nil,
             boots: record.count("boots"),
             isReady: record["ready"]?.boolValue ?? false,
             shutdownAt: record["shutdown_at_ns"]?.intValue.map { UInt64(clamping: $0) },

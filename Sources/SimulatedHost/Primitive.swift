@@ -8,12 +8,15 @@ package enum Primitive: String, Sendable, Hashable, CaseIterable {
     case attachInterface, detachInterface, plugInterface, unplugInterface
     case exportRootDisk, openConsole, writeConsole
     case checkIncoming, checkOutgoing, prepareIncoming, migrate, finishIncoming, abandonIncoming, finishOutgoing
+    case takeBack
     /// Before anything is copied.
     case migrateSetup
     /// While memory and disks are copied, the guest running at the source.
     case migratePrecopy
     /// Just before the guest stops at the source for good.
     case migrateSwitchover
+    /// The destination has the guest complete, and that it has left is not written down here: only between processes.
+    case migrateHandover
     /// After the guest runs at the destination.
     case migrateCompleted
 

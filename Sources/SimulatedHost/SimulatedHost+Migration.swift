@@ -18,14 +18,19 @@ extension SimulatedHost {
             try require(.liveMigration, "live migration")
             let machine = try find(uuid)
             let ours = try SimulatedTicket(ticket)
-            guard let destination = world.host(ours.destination) else {
-                throw BackendError(.unavailable, "host \(ours.destination) is not in service")
-            }
-            let arrival = try destination.planned(uuid, ours.migration)
             let abort = FileWork.Cancellation()
             inventory.withLock { $0.departures[uuid] = abort }
             defer { inventory.withLock { _ = $0.departures.removeValue(forKey: uuid) } }
-            let total = try await move(machine, arrival, ours, abort, progress)
+            let total: UInt64
+            if ours.world == world.id {
+                guard let destination = world.host(ours.destination) else {
+                    throw BackendError(.unavailable, "host \(ours.destination) is not in service")
+                }
+                let arrival = try destination.planned(uuid, ours.migration)
+                total = try await move(machine, arrival, ours, abort, progress)
+            } else {
+                total = try await moveRemotely(machine, ours, abort, progress)
+            }
 
             // From here on the guest lives at the destination, and being cancelled changes nothing.
             await progress(MigrationProgress(phase: .switchover, transferredBytes: total, remainingBytes: 0))
@@ -77,14 +82,6 @@ extension SimulatedHost {
         }
         await deliver(machine, to: arrival)
         return total
-    }
-
-    private static func check(_ machine: SimulatedMachine, _ abort: FileWork.Cancellation) throws {
-        try Task.checkCancellation()
-        try abort.check()
-        try machine.update { state, _ throws(BackendError) in
-            guard state.guest.isConsoleUp else { throw state.refusal("move") }
-        }
     }
 
     /// Stops the guest here for good, or lets it go on if that cannot be written down.
@@ -148,7 +145,10 @@ extension SimulatedHost {
             let machines = source.inventory.withLock { Array($0.machines.values) }
             for machine in machines {
                 let (left, destination, migration) = machine.read { state, _ in
-                    (state.phase == .departed && state.departed != nil, state.destination, state.migration)
+                    (
+                        state.phase == .departed && state.departed != nil && !state.leftProcess, state.destination,
+                        state.migration
+                    )
                 }
                 guard left, let host = destination.flatMap({ world.host($0) }),
                     let arrival = host.machine(inAnyPhase: machine.uuid),

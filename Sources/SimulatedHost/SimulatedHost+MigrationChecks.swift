@@ -30,17 +30,23 @@ extension SimulatedHost {
         try await perform(.checkOutgoing, uuid) {
             try require(.liveMigration, "live migration")
             let ours = try SimulatedTicket(ticket)
-            guard ours.world == world.id else {
-                throw BackendError.unsupported("live migration to a simulated host in another process")
-            }
             guard ours.destination != name else {
                 throw BackendError(.invalidArgument, "machine \(uuid) is on host \(name) already")
             }
             let spec = try find(uuid).read { state, _ in
                 state.guest.isConsoleUp ? Result<_, BackendError>.success(state.spec) : .failure(state.refusal("move"))
             }.get()
-            if !ours.copyStorage { _ = try await copies(spec, ours) }
-            return ours.merged(into: ticket)
+            if ours.world == world.id {
+                if !ours.copyStorage { _ = try await copies(spec, ours) }
+            } else if !ours.copyStorage, !ours.sharesDirectory {
+                throw BackendError(
+                    .invalidArgument,
+                    "host \(ours.destination) does not see the disks: they have to be copied"
+                )
+            }
+            var answer = ours.merged(into: ticket)
+            answer[SimulatedTicket.sourceWorldKey] = .string(world.id)
+            return answer
         }
     }
 
@@ -57,19 +63,49 @@ extension SimulatedHost {
                 try await remove(old)
             }
             if let machine = try await define(spec, phase: .planned, migration: ours.migration) { start(machine) }
-            return try await self.ticket(for: spec, ours.migration, ours.copyStorage).merged(into: ticket)
+            var answer = try await self.ticket(for: spec, ours.migration, ours.copyStorage)
+            if ticket[SimulatedTicket.sourceWorldKey]?.stringValue != world.id {
+                let gate = try arrivalGate()
+                answer.way = SimulatedTicket.Way(
+                    address: gate.address,
+                    port: gate.port,
+                    key: Redacted(try gate.expect(spec.uuid, ours.migration))
+                )
+            }
+            return answer.merged(into: ticket)
         }
     }
 
     package func finishIncoming(_ uuid: InstanceUUID) async throws {
         try await perform(.finishIncoming, uuid) {
-            let machine = try find(uuid)
+            guard let machine = machine(inAnyPhase: uuid) else {
+                throw BackendError(.notFound, "there is no machine \(uuid) on host \(name)")
+            }
             let diskGB = try await disks.totalGB(of: machine.read { state, _ in state.spec.disks })
-            try machine.update { state, _ throws(BackendError) in
+            let guest = try machine.update { state, _ throws(BackendError) -> Guest? in
+                let guest = state.phase == .planned ? state.incoming : nil
+                guard guest != nil || state.phase == .realized || state.phase == .arrived else {
+                    throw BackendError(.notFound, "the guest of machine \(uuid) has not come to host \(self.name)")
+                }
+                if let guest { state.guest = guest }
+                state.incoming = nil
                 state.phase = .realized
                 state.diskGB = diskGB
+                return guest
             }
-            try await machine.save()
+            do {
+                // Before it prints anything, for it starts from here again if the process ends now.
+                try await machine.save()
+            } catch {
+                if let guest {
+                    try machine.update { state, _ throws(BackendError) in
+                        state.incoming = guest
+                        state.phase = .planned
+                    }
+                }
+                throw error
+            }
+            if guest != nil { try machine.update { state, now throws(BackendError) in state.guest.arrive(at: now) } }
         }
     }
 
@@ -90,7 +126,7 @@ extension SimulatedHost {
             guard phase == .departed else {
                 throw BackendError(.invalidState, "machine \(uuid) has not left host \(name)")
             }
-            guard isSafe else {
+            guard isSafe || machine.read({ state, _ in state.leftProcess }) else {
                 throw BackendError(.conflict, "machine \(uuid) has not arrived anywhere yet")
             }
             try await remove(machine)

@@ -38,6 +38,8 @@ package final class SimulatedHost: HostBackend {
     let store: MachineStore
     let logger: Logger
     let inventory = Mutex(State())
+    /// Where guests from other processes arrive, once one was expected.
+    let gate = Mutex<ArrivalGate?>(nil)
 
     /// - Parameters:
     ///   - name: the host's name, unique in its world.
@@ -140,6 +142,10 @@ package final class SimulatedHost: HostBackend {
     }
 
     private func letGo() {
+        gate.withLock { gate in
+            gate?.stop()
+            gate = nil
+        }
         let machines = inventory.withLock { state in
             defer {
                 state.machines.removeAll()

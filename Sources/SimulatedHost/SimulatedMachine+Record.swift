@@ -17,8 +17,14 @@ extension SimulatedMachine.State {
             "spec": .object(spec.record),
             "guest": guestRecord(guest, withConsole),
         ]
+        if let held, case .object(var guest)? = record["guest"] {
+            guest["power"] = .string(held.rawValue)
+            record["guest"] = .object(guest)
+        }
         if let migration { record["migration"] = .string(migration) }
         if let destination { record["destination"] = .string(destination) }
+        if leftProcess { record["left_process"] = true }
+        if let incoming { record["incoming"] = guestRecord(incoming, true) }
         // It runs on at the destination, where nobody else can know what it had still to print.
         if let departed { record["departed"] = guestRecord(departed, true) }
         return record
@@ -36,9 +42,9 @@ extension SimulatedMachine.State {
         else { throw BackendError(.internal, "not a machine's record of this version") }
         let spec = try MachineSpec(record: specRecord)
         let behaviour = try settings.guest.applying(spec.metadata)
-        func restored(_ record: JSONObject) throws(BackendError) -> Guest {
+        func restored(_ record: JSONObject, isResting: Bool = false) throws(BackendError) -> Guest {
             var guest = Guest(name: spec.name, behaviour: behaviour, bufferLimit: settings.consoleBufferBytes)
-            try guest.restore(record, at: clock.now, wall: clock.wall)
+            try guest.restore(record, at: clock.now, wall: clock.wall, isResting: isResting)
             return guest
         }
         self.init(
@@ -49,6 +55,8 @@ extension SimulatedMachine.State {
             migration: record["migration"]?.stringValue,
             destination: record["destination"]?.stringValue
         )
-        if let left = record["departed"]?.objectValue { departed = try restored(left) }
+        leftProcess = record["left_process"]?.boolValue ?? false
+        if let left = record["departed"]?.objectValue { departed = try restored(left, isResting: true) }
+        if let come = record["incoming"]?.objectValue { incoming = try restored(come, isResting: true) }
     }
 }

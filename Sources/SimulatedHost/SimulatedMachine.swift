@@ -34,6 +34,12 @@ final class SimulatedMachine: Sendable {
         /// The guest as it left, until the other host has it for sure.
         var departed: Guest?
         var destination: String?
+        /// The guest went to a host of another process; nobody here can deliver it.
+        var leftProcess = false
+        /// What the guest did before it was stopped for a move that is not decided: its file says so still.
+        var held: Guest.Power?
+        /// The guest as it came from another process, not to run before the source's word.
+        var incoming: Guest?
 
         var pipe: ConsolePipe?
         /// Whether the reactor reports room in the pipe.
@@ -152,6 +158,9 @@ final class SimulatedMachine: Sendable {
     func save(withConsole: Bool = false) async throws {
         try await store.work.run { _ in try self.writeFile(withConsole: withConsole) }
     }
+
+    /// The same on the caller's thread, which may block.
+    func saveNow() throws(BackendError) { try writeFile(withConsole: false) }
 
     private func saveLater() {
         store.work.submit {

@@ -14,6 +14,13 @@ package struct SimulatedSettings: Sendable, Hashable {
     package var diskGB = 100_000
     /// `migration_ms`: how long the memory copy of a live migration takes.
     package var migrationMilliseconds: UInt64 = 500
+    /// `address` of the group `migration`: where guests of other processes are listened for.
+    package var migrationAddress = "127.0.0.1"
+    /// `bandwidth` of the group `migration`, bytes a second; `nil` = any number.
+    package var migrationBandwidth: Int?
+    /// `progress_timeout` and `switchover_timeout` of the group `migration`.
+    package var progressTimeout: Duration = .seconds(30)
+    package var switchoverTimeout: Duration = .seconds(10)
     /// `images_path`; `nil` = `images` below the state directory.
     package var imagesPath: String?
     /// `shared_storage`: whether hosts see each other's disks. `nil` = whatever the files show: a disk that is the same

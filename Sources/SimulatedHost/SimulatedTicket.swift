@@ -14,6 +14,16 @@ struct SimulatedTicket {
         var inode: UInt64?
     }
 
+    /// How a source in another process reaches the destination.
+    struct Way: Sendable {
+        var address: String
+        var port: Int
+        /// Shown by the source; valid once.
+        var key: Redacted<String>
+    }
+
+    /// The member with which the source says which process it is of.
+    static let sourceWorldKey = "source_world"
     private static let kind = "simulated"
     private static let version: Int64 = 1
 
@@ -23,6 +33,9 @@ struct SimulatedTicket {
     var destination: String
     var copyStorage: Bool
     var disks: [Disk]
+    var way: Way?
+    /// Whether both hosts see one instance directory; found by whoever drives the hosts.
+    private(set) var sharesDirectory = false
 
     init(migration: String, world: String, destination: String, copyStorage: Bool, disks: [Disk]) {
         self.migration = migration
@@ -47,6 +60,12 @@ struct SimulatedTicket {
             copyStorage: copyStorage,
             disks: disks.compactMap(Disk.init(record:))
         )
+        sharesDirectory = ticket["shares_directory"]?.boolValue ?? false
+        if let address = ticket["address"]?.stringValue, let port = ticket["port"]?.intValue,
+            let key = ticket["key"]?.stringValue, (1...65535).contains(port)
+        {
+            way = Way(address: address, port: Int(port), key: Redacted(key))
+        }
     }
 
     /// The ticket with the members of `earlier` that are not ours.
@@ -59,6 +78,11 @@ struct SimulatedTicket {
         ticket["destination"] = .string(destination)
         ticket["copy_storage"] = .bool(copyStorage)
         ticket["disks"] = .array(disks.map(\.record))
+        if let way {
+            ticket["address"] = .string(way.address)
+            ticket["port"] = .int(Int64(way.port))
+            ticket["key"] = .string(way.key.secret)
+        }
         return ticket
     }
 }

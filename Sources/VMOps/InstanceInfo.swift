@@ -20,6 +20,38 @@ package struct InstanceInfo: Sendable, Hashable {
     /// Figures of the host, where it has them.
     package var machine: MachineStatus?
     package var migration: MigrationProgress?
+
+    package init(
+        uuid: InstanceUUID,
+        name: String,
+        host: String,
+        state: String,
+        powerState: Int,
+        task: String? = nil,
+        memoryMB: Int,
+        vcpus: Int,
+        rootGB: Int,
+        imageRef: String? = nil,
+        metadata: [String: String] = [:],
+        createdAt: Int64,
+        machine: MachineStatus? = nil,
+        migration: MigrationProgress? = nil
+    ) {
+        self.uuid = uuid
+        self.name = name
+        self.host = host
+        self.state = state
+        self.powerState = powerState
+        self.task = task
+        self.memoryMB = memoryMB
+        self.vcpus = vcpus
+        self.rootGB = rootGB
+        self.imageRef = imageRef
+        self.metadata = metadata
+        self.createdAt = createdAt
+        self.machine = machine
+        self.migration = migration
+    }
 }
 
 /// What an instance is going through while an operation works on it (VM operations, section 5.1).

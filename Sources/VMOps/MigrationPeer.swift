@@ -26,7 +26,10 @@ package struct IncomingMigration: Sendable {
     }
 }
 
-/// The destination of a live migration, as its source sees it (VM operations, section 8).
+/// Another host as one that migrates live sees it (VM operations, section 8): this process's or one behind calls.
+///
+/// Errors are ``OperationError``. After any other than `instanceNotFound` the outcome is unknown; every call may be
+/// repeated.
 package protocol MigrationPeer: Sendable {
     /// Could this machine come? Nothing is left behind.
     func checkIncoming(_ migration: IncomingMigration) async throws -> MigrationTicket
@@ -34,11 +37,19 @@ package protocol MigrationPeer: Sendable {
     /// Makes everything ready; undoes what it did itself when it fails. A repetition succeeds.
     func prepareIncoming(_ migration: IncomingMigration, _ ticket: MigrationTicket) async throws -> MigrationTicket
 
-    /// The machine runs at the destination now.
-    func finishIncoming(_ uuid: InstanceUUID) async throws -> InstanceInfo
+    /// The machine has left the source for good and is to run at the destination. A repetition succeeds.
+    ///
+    /// - Throws: ``OperationError`` `instanceNotFound` when nothing of the transfer is there, nor ever will be.
+    func finishIncoming(_ uuid: InstanceUUID, transfer: String) async throws -> InstanceInfo
 
-    /// The machine did not come; removes what ``prepareIncoming(_:_:)`` made.
-    func abandonIncoming(_ uuid: InstanceUUID) async throws
+    /// The machine did not come; removes what ``prepareIncoming(_:_:)`` made. A repetition succeeds.
+    func abandonIncoming(_ uuid: InstanceUUID, transfer: String) async throws
+
+    /// Asked by a destination of its source: is the transfer still to be finished or abandoned?
+    func knowsOutgoing(_ uuid: InstanceUUID, transfer: String) async throws -> Bool
+
+    /// The instance as the host sees it; `nil` if it has none.
+    func presentInfo(_ uuid: InstanceUUID) async throws -> InstanceInfo?
 
     /// Where the console log that comes along goes; it is put before whatever was captured there since.
     func consoleDestination(_ uuid: InstanceUUID) -> any ConsoleDestination

@@ -74,6 +74,24 @@ extension OperationError.Code {
     package static let notImplemented = Self("NotImplementedError", 500, module: "builtins")
 }
 
+extension OperationError.Code {
+    /// Those that another host may answer to a part of a migration.
+    private static let known: [String: Self] = Dictionary(
+        [
+            instanceNotFound, instanceExists, instanceInvalidState, migrationPreCheckError, migrationError,
+            unableToMigrateToSelf, volumeAttachFailed, volumeDriverNotFound, virtualInterfacePlug, invalidInput,
+            hypervisorUnavailable, forbidden, novaException, notImplemented, consoleLogOutputException,
+        ].map { ($0.className, $0) },
+        uniquingKeysWith: { $1 }
+    )
+
+    /// The class that another host named, `nil` if it is none of those.
+    package init?(className: String) {
+        guard let known = Self.known[className] else { return nil }
+        self = known
+    }
+}
+
 extension OperationError {
     package static func notFound(_ identifier: String) -> OperationError {
         OperationError(

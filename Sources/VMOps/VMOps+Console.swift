@@ -46,7 +46,15 @@ extension VMOps {
         maxBytes: Int,
         wait: Duration
     ) async throws -> ConsoleChunk {
-        try await reading(uuid) { console, directory in
+        // Offsets are those of the whole log, of which the older part is still at the host it came from.
+        guard try existing(uuid).record.move?.role != .arrived else {
+            throw OperationError(
+                .consoleLogOutputException,
+                "The console log of instance \(uuid) is still on its way to host \(host).",
+                details: ["instance_id": uuid.text, "reason": "the log is still on its way"]
+            )
+        }
+        return try await reading(uuid) { console, directory in
             let chunk = try await console.read(uuid, directory: directory, offset: offset, maxBytes: maxBytes)
             guard chunk.data.isEmpty, offset >= 0, wait > .zero else { return chunk }
             do {

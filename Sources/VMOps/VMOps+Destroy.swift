@@ -54,7 +54,7 @@ extension VMOps {
         await failures.collect { try await backend.cancelJobs(uuid) }
         let isGone = await removeMachine(uuid, &failures) { await self.closeConsole(instance, mark: .stop) }
         let record = instance.record
-        await disconnect(uuid, record.interfaces + interfaces, volumes, &failures)
+        await disconnect(uuid, record.interfaces + interfaces, record.volumes + volumes, &failures)
         // A machine that may still run keeps its files; those that another host sees too are that host's.
         let isOthers = record.move?.role == .arriving && record.move?.sharesDirectory == true
         if isGone, destroyDisks, !isOthers {
@@ -79,7 +79,8 @@ extension VMOps {
         for interface in interfaces where seen.insert(interface.id).inserted {
             await failures.collect { try await backend.unplugInterface(interface, of: uuid) }
         }
-        for volume in volumes {
+        var connected: Set<String> = []
+        for volume in volumes where connected.insert(volume.volumeID).inserted {
             await failures.collect { try await backend.disconnectVolume(volume) }
         }
     }

@@ -26,7 +26,10 @@ extension VMOps {
                 _ = await undo.run(logger)
                 throw error
             }
-            await remember(instance) { $0.disks.append(disk) }
+            await remember(instance) { record in
+                record.disks.append(disk)
+                record.volumes.append(volume)
+            }
         }
     }
 
@@ -42,7 +45,10 @@ extension VMOps {
             let disk = instance.record.disks.first { $0.identifier == volume.volumeID }
             if let disk { try await backend.detachDisk(path: disk.path, from: uuid) }
             try await backend.disconnectVolume(volume)
-            await remember(instance) { record in record.disks.removeAll { $0.identifier == volume.volumeID } }
+            await remember(instance) { record in
+                record.disks.removeAll { $0.identifier == volume.volumeID }
+                record.volumes.removeAll { $0.volumeID == volume.volumeID }
+            }
         }
     }
 

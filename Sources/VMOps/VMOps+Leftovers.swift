@@ -26,43 +26,92 @@ extension VMOps {
     }
 
     /// Gives up what is left of a uuid that is about to be used again. A console log that was not delivered is kept
-    /// beside.
-    func dropLeftover(_ uuid: InstanceUUID) async {
+    /// beside. Throws when the machine is not known to run at its destination: what is left here may be all there is.
+    func dropLeftover(_ uuid: InstanceUUID) async throws {
         guard let leftover = leftovers.withLock({ $0[uuid] }) else { return }
-        _ = try? await leftover.leavingLane.run {
-            guard leftovers.withLock({ $0.removeValue(forKey: uuid) }) != nil else { return }
-            try? await backend.finishOutgoing(uuid)
-            guard leftover.record.move?.sharesDirectory != true else { return }
-            if let aside = try? await directory(uuid).moveAside() {
-                logger.warning(
-                    "console log of a migrated instance kept aside",
-                    metadata: ["instance": "\(uuid)", "moved_to": "\(aside)"]
-                )
+        try await leftover.leavingLane.run {
+            guard leftovers.withLock({ $0[uuid] === leftover }) else { return }
+            guard leftover.record.move?.role == .delivered else {
+                throw OperationError.exists(leftover.record.name)
             }
+            leftovers.withLock { _ = $0.removeValue(forKey: uuid) }
+            try? await backend.finishOutgoing(uuid)
+            await keepAside(leftover)
         }
     }
 
-    /// Each step is tried whatever became of the others, and each may be repeated.
+    /// Puts the files of an instance that has left out of the way.
+    func keepAside(_ leftover: Instance) async {
+        guard leftover.record.move?.sharesDirectory != true else { return }
+        if let aside = try? await directory(leftover.uuid).moveAside() {
+            logger.warning(
+                "console log of a migrated instance kept aside",
+                metadata: ["instance": "\(leftover.uuid)", "moved_to": "\(aside)"]
+            )
+        }
+    }
+
+    /// Does what is left to do at the source, as far as the destination lets it; every step may be repeated.
     private func finishSteps(_ leftover: Instance) async -> InstanceInfo? {
         let uuid = leftover.uuid
         guard let move = leftover.record.move, leftovers.withLock({ $0[uuid] === leftover }) else { return nil }
-        var failures = FirstError()
         var info: InstanceInfo?
-        await failures.collect {
-            let peer = try peers.peer(move.peer)
-            if move.sharesDirectory { await closeConsole(leftover, mark: nil) }
-            do {
-                info = try await peer.finishIncoming(uuid)
-            } catch let error as OperationError where error.code == .instanceNotFound {
-                // Destroyed there, or moved on: nobody wants the log any more.
-                return await closeConsole(leftover, mark: nil)
+        do {
+            switch move.role.step(machineIsHere: false) {
+            case .recordLeft, .finishThere:
+                if move.sharesDirectory { await closeConsole(leftover, mark: nil) }
+                info = try await handOver(leftover, move)
+            default: break
             }
-            if !move.sharesDirectory { try await moveConsole(leftover, transfer: move.transfer, to: peer) }
+            try await cleanUp(leftover, move)
+            leftovers.withLock { leftovers in
+                if leftovers[uuid] === leftover { leftovers[uuid] = nil }
+            }
+        } catch {
+            logger.warning(
+                "source of a migration not finished yet",
+                metadata: ["instance": "\(uuid)", "destination": "\(move.peer)", "error": "\(error)"]
+            )
+        }
+        return info
+    }
+
+    /// Gives the machine to the destination. Until that has said that it runs there, everything here stays.
+    private func handOver(_ leftover: Instance, _ move: InstanceMove) async throws -> InstanceInfo? {
+        var info: InstanceInfo?
+        do {
+            info = try await peers.peer(move.peer).finishIncoming(leftover.uuid, transfer: move.transfer)
+        } catch let error as OperationError where error.code == .instanceNotFound {
+            // Destroyed there, or moved on.
+        }
+        var record = leftover.record
+        record.move?.role = .delivered
+        try await journal.save(record)
+        _ = leftover.update { $0 = record }
+        return info
+    }
+
+    /// The machine runs elsewhere: each step is tried whatever became of the others.
+    private func cleanUp(_ leftover: Instance, _ move: InstanceMove) async throws {
+        let uuid = leftover.uuid
+        var failures = FirstError()
+        await failures.collect {
+            guard !move.sharesDirectory else { return }
+            do {
+                try await moveConsole(leftover, transfer: move.transfer, to: peers.peer(move.peer))
+            } catch let error as OperationError where error.code == .instanceNotFound {
+                // Nobody wants the log any more, unless the instance lives there and only does not take it.
+                await closeConsole(leftover, mark: nil)
+                if (try? await peers.peer(move.peer).presentInfo(uuid)) ?? nil != nil { await keepAside(leftover) }
+            }
         }
         for interface in leftover.record.interfaces {
             await failures.collect { try await backend.unplugInterface(interface, of: uuid) }
         }
         await failures.collect { try await backend.finishOutgoing(uuid) }
+        for volume in leftover.record.volumes {
+            await failures.collect { try await backend.disconnectVolume(volume) }
+        }
         if failures.error == nil {
             if move.sharesDirectory {
                 await failures.collect { try await directory(uuid).remove(file: leftover.token(move)) }
@@ -71,17 +120,7 @@ extension VMOps {
             }
         }
         if failures.error == nil { await failures.collect { try await journal.remove(uuid) } }
-        if let error = failures.error {
-            logger.warning(
-                "source of a migration not finished yet",
-                metadata: ["instance": "\(uuid)", "destination": "\(move.peer)", "error": "\(error)"]
-            )
-        } else {
-            leftovers.withLock { leftovers in
-                if leftovers[uuid] === leftover { leftovers[uuid] = nil }
-            }
-        }
-        return info
+        if let error = failures.error { throw error }
     }
 
     // MARK: Taking up again
@@ -92,7 +131,9 @@ extension VMOps {
         case .arriving:
             // The source knows whether the machine has left; it will say so.
             _ = register(Instance(record))
-        case .left:
+        case .arrived:
+            await adopt(record)
+        case .left, .delivered:
             leftovers.withLock { $0[record.uuid] = Instance(record) }
         case .leaving:
             do {
@@ -118,6 +159,10 @@ extension VMOps {
             where instance.record.move?.role == .leaving && !instance.lane.isBusy {
                 _ = try? await instance.lane.run { await clearMove(instance) }
             }
+            for instance in allInstances
+            where [.arriving, .arrived].contains(instance.record.move?.role) && !instance.lane.isBusy {
+                await settleArrival(instance)
+            }
             do {
                 try await Task.sleep(for: settings.migrationRetryInterval)
             } catch {
@@ -133,11 +178,12 @@ extension VMOps {
     func clearMove(_ instance: Instance) async -> Bool {
         guard !instance.isGone, let move = instance.record.move, move.role == .leaving else { return true }
         do {
-            if try await machine(instance.uuid) == nil {
+            let isHere = try await machine(instance.uuid) != nil
+            guard move.role.step(machineIsHere: isHere) == .abandonThere else {
                 _ = await finishLeaving(instance)
                 return false
             }
-            try await peers.peer(move.peer).abandonIncoming(instance.uuid)
+            try await peers.peer(move.peer).abandonIncoming(instance.uuid, transfer: move.transfer)
             try await directory(instance.uuid).remove(file: instance.token(move))
         } catch {
             logger.warning(
@@ -152,5 +198,5 @@ extension VMOps {
 }
 
 extension Instance {
-    fileprivate func token(_ move: InstanceMove) -> String { IncomingMigration.tokenPrefix + move.transfer }
+    func token(_ move: InstanceMove) -> String { IncomingMigration.tokenPrefix + move.transfer }
 }

@@ -82,6 +82,9 @@ extension VMOps {
         for interface in record.interfaces {
             await failures.collect { try await backend.unplugInterface(interface, of: uuid) }
         }
+        for volume in record.volumes {
+            await failures.collect { try await backend.disconnectVolume(volume) }
+        }
         await failures.collect { try await removeFiles(uuid) }
         if failures.error == nil {
             await failures.collect { try await journal.remove(uuid) }

@@ -33,14 +33,18 @@ extension VMOps {
         }
         let kind = OperationKind(name: "live_migration", state: .migratingOut, failure: .migrationError)
         return try await perform(kind, on: instance, context) {
+            let running = outgoing.add(1, ordering: .relaxed).newValue
+            defer { outgoing.subtract(1, ordering: .relaxed) }
+            guard running <= settings.maxOutgoingMigrations else {
+                throw preCheckError("\(running - 1) live migrations from host \(host) run already")
+            }
             let earlier = instance.record.move
+            guard earlier?.role != .arrived || earlier?.peer == destination else {
+                throw preCheckError("the console log of an earlier migration is still on its way")
+            }
             // The same destination makes everything anew; another one must not be left with what it prepared.
             guard await clearMove(instance) || earlier?.peer == destination else {
-                throw OperationError(
-                    .migrationPreCheckError,
-                    "Migration pre-check error: an earlier migration is not cleaned up yet",
-                    details: ["reason": "an earlier migration is not cleaned up yet"]
-                )
+                throw preCheckError("an earlier migration is not cleaned up yet")
             }
             try await requireMigratable(uuid)
             let peer = try peers.peer(destination)
@@ -62,6 +66,14 @@ extension VMOps {
         }
     }
 
+    private func preCheckError(_ reason: String) -> OperationError {
+        OperationError(
+            .migrationPreCheckError,
+            "Migration pre-check error: \(reason)",
+            details: ["reason": reason]
+        )
+    }
+
     /// Durable before anything is prepared at the destination, so that it is undone there whatever happens here.
     private func rememberMove(
         _ instance: Instance,
@@ -70,6 +82,8 @@ extension VMOps {
         _ ticket: MigrationTicket
     ) async throws {
         var record = instance.record
+        // Going back before its log has come: the log stays where the machine goes.
+        if record.move?.role == .arrived { record.arrivedBy = nil }
         record.move = InstanceMove(
             role: .leaving,
             peer: destination,
@@ -77,13 +91,7 @@ extension VMOps {
             sharesDirectory: ticket.sharesDirectory
         )
         try await journal.save(record)
-        _ = instance.update { $0.move = record.move }
-    }
-
-    /// An instance that has left this host as its destination sees it; `nil` if it is not there.
-    package func arrivedInfo(_ uuid: InstanceUUID, at destination: String) async -> InstanceInfo? {
-        guard destination != host, let peer = try? peers.peer(destination) else { return nil }
-        return try? await peer.finishIncoming(uuid)
+        _ = instance.update { $0 = record }
     }
 
     /// What can be said of an instance that has gone to a host that does not answer.
@@ -107,6 +115,17 @@ extension VMOps {
         let isOver = activity?.migration.map { [.switchover, .completed].contains($0.phase) } ?? false
         guard activity?.state == .migratingOut, !isOver, instance.interrupt("aborted") else {
             throw OperationError.invalidState(uuid.text, state: "not migrating", method: "abort_live_migration")
+        }
+    }
+
+    /// Whether the instance could go, given what a destination said. Changes nothing.
+    package func checkOutgoing(_ uuid: InstanceUUID, _ ticket: MigrationTicket) async throws -> MigrationTicket {
+        _ = try existing(uuid)
+        try await requireMigratable(uuid)
+        do {
+            return try await backend.checkOutgoing(uuid, ticket)
+        } catch {
+            throw OperationError(error, failure: .migrationPreCheckError, instance: uuid.text, host: host)
         }
     }
 
@@ -148,7 +167,9 @@ extension VMOps {
             do {
                 let ticket = try await peer.checkIncoming(migration)
                 return (migration, try await backend.checkOutgoing(instance.uuid, ticket))
-            } catch let error as OperationError {
+            } catch let error as OperationError where error.code == .hypervisorUnavailable {
+                throw preCheckError(error.message)
+            } catch let error as OperationError where error.code != .migrationPreCheckError {
                 throw error
             } catch {
                 failure = error

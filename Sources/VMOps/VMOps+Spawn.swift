@@ -20,6 +20,7 @@ extension VMOps {
             configDrive: request.configDrive,
             metadata: request.metadata,
             interfaces: request.interfaces,
+            volumes: request.volumes,
             spawnRequest: context.requestKey,
             createdAt: Int64(time(nil))
         )
@@ -55,7 +56,7 @@ extension VMOps {
     private func build(_ instance: Instance, _ request: SpawnRequest) async throws -> InstanceInfo {
         try await backend.probe()
         guard try await machine(request.uuid) == nil else { throw OperationError.exists(request.name) }
-        await dropLeftover(request.uuid)
+        try await dropLeftover(request.uuid)
         var undo = Undo()
         do {
             try await journal.save(instance.record)

@@ -27,6 +27,8 @@ package final class VMOps: Sendable {
     let leftovers = Mutex<[InstanceUUID: Instance]>([:])
     /// Whether the instances are known; before that no other host gets an answer.
     let isInService = Atomic<Bool>(false)
+    /// Live migrations away from here that run now.
+    let outgoing = Atomic<Int>(0)
     let eventStream = Mutex<AsyncStream<MachineEvent>?>(nil)
 
     /// - Parameters:

@@ -31,6 +31,33 @@ struct LiveMigrateCommand: AsyncParsableCommand {
     }
 }
 
+struct GiveUpMigrationCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "give-up-migration",
+        abstract: "Make a host forget a live migration whose other host is gone for good.",
+        discussion: """
+            Name the host with --host. With --run-here the instance goes on there: only when it is certain that the \
+            other host does not run it and never will.
+            """
+    )
+
+    @Argument(help: "Name or uuid.")
+    var name: String
+    @Flag(help: "The instance runs nowhere; let it go on at this host.")
+    var runHere = false
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var limit: AnswerLimit
+
+    @concurrent
+    func run() async throws {
+        let (name, runHere) = (name, runHere)
+        let instance = try await common.connect(limit.timeout) { compute in
+            try await compute.giveUpMigration(InstanceReference(name), runHere: runHere)
+        }
+        if let instance { common.show(instance) }
+    }
+}
+
 /// Draws the bar on a terminal, else writes lines; to standard error, because neither is the result.
 private final class MigrationOutput: Sendable {
     private struct State {

@@ -14,6 +14,7 @@ final class HostFleet: Service {
     private let stacks: [HostStack]
     private let notifier: Notifier?
     private let images: ImageStores
+    private let calls: HostCalls
     private let logger: Logger
     /// The stop that a graceful shutdown began.
     private let stopping = Box<Task<Void, Never>?>(nil)
@@ -24,6 +25,7 @@ final class HostFleet: Service {
         stacks = try await Self.stacks(settings, shared, logger)
         notifier = shared.notifier
         images = shared.images
+        calls = shared.calls
         shared.peers.set(stacks.map(\.operations))
     }
 
@@ -80,6 +82,14 @@ final class HostFleet: Service {
                     }
                 }
                 group.addTask { await cancelWhenGracefulShutdown { await self.images.run() } }
+                group.addTask {
+                    do {
+                        try await self.calls.run()
+                    } catch is CancellationError {
+                    } catch {
+                        self.logger.error("calls to other hosts ended", metadata: ["error": "\(error)"])
+                    }
+                }
                 for stack in stacks { group.addTask { await stack.operations.run() } }
             }
         } onGracefulShutdown: {
@@ -95,6 +105,7 @@ final class HostFleet: Service {
         await withDiscardingTaskGroup { group in
             for stack in stacks { group.addTask { await stack.operations.stop() } }
             if let notifier { group.addTask { await notifier.close() } }
+            group.addTask { await self.calls.close() }
         }
     }
 

@@ -20,8 +20,10 @@ struct SharedParts: Sendable {
     let world: SimulatedWorld
     let consoles: ConsoleEngine
     let committers: CommitterPool
-    let peers = LocalPeers()
     let images: ImageStores
+    /// Reaches hosts of other processes.
+    let calls: HostCalls
+    let peers: HostPeers
     /// Sends notifications, if any driver is configured.
     let notifier: Notifier?
 
@@ -30,6 +32,8 @@ struct SharedParts: Sendable {
         consoles = try ConsoleEngine()
         committers = .shared
         images = ImageStores(settings, logger: logger)
+        calls = try HostCalls(settings, logger: logger)
+        peers = HostPeers(calls)
         notifier = try NotifierSettings(settings).map { notifications in
             Notifier(
                 connection: try settings.notificationConnectionOptions(name: ProcessEnvironment.connectionName()),
@@ -164,25 +168,5 @@ final class Box<Value: Sendable>: Sendable {
     var value: Value {
         get { state.withLock { $0 } }
         set { state.withLock { $0 = newValue } }
-    }
-}
-
-/// The hosts of this process as destinations of each other's live migrations.
-final class LocalPeers: MigrationPeers {
-    private let hosts = Mutex<[String: VMOps]>([:])
-
-    func set(_ operations: [VMOps]) {
-        hosts.withLock { $0 = Dictionary(uniqueKeysWithValues: operations.map { ($0.host, $0) }) }
-    }
-
-    func peer(_ host: String) throws -> any MigrationPeer {
-        guard let peer = hosts.withLock({ $0[host] }) else {
-            throw OperationError(
-                .migrationPreCheckError,
-                "Migration pre-check error: host \(host) is not served by this worker",
-                details: ["reason": "unknown destination \(host)"]
-            )
-        }
-        return peer
     }
 }

@@ -9,6 +9,10 @@ extension SimulatedSettings {
         self.init()
         imagesPath = settings.imagesPath
         qemuImgCommand = host.hyperv.qemuImgCommand
+        migrationAddress = host.migration.address
+        migrationBandwidth = host.migration.bandwidth
+        progressTimeout = host.migration.progressTimeout
+        switchoverTimeout = host.migration.switchoverTimeout
         for (name, text) in host.simulated.texts.sorted(by: { $0.key < $1.key }) {
             _ = try set(option: name, text)
         }

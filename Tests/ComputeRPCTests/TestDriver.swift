@@ -29,20 +29,24 @@ struct TestDriver: Sendable {
         }
     }
 
-    private struct NoPeers: MigrationPeers {
+    struct NoPeers: MigrationPeers {
         func peer(_ host: String) throws -> any MigrationPeer {
             throw OperationError(.migrationPreCheckError, "no host \(host)")
         }
     }
 
-    static func with(_ body: (TestDriver) async throws -> Void) async throws {
+    static func with(
+        host: String = "host-a",
+        peers: any MigrationPeers = NoPeers(),
+        _ body: (TestDriver) async throws -> Void
+    ) async throws {
         try await withTemporaryDirectory { directory in
             let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
             var simulated = SimulatedSettings()
             simulated.syncState = false
             simulated.imagesPath = directory + "/images"
             let backend = SimulatedHost(
-                name: "host-a",
+                name: host,
                 settings: simulated,
                 stateDirectory: directory + "/simulated",
                 world: try SimulatedWorld(),
@@ -58,20 +62,20 @@ struct TestDriver: Sendable {
             console.flushInterval = .milliseconds(5)
             console.drainQuiet = .milliseconds(5)
             let operations = VMOps(
-                host: "host-a",
+                host: host,
                 backend: backend,
-                console: ConsoleService(host: "host-a", settings: console, engine: engine, logger: logger),
+                console: ConsoleService(host: host, settings: console, engine: engine, logger: logger),
                 journal: journal,
                 instancesPath: directory + "/instances",
                 settings: OperationSettings(imagesPath: directory + "/images"),
-                peers: NoPeers(),
+                peers: peers,
                 observer: SilentObserver(),
                 logger: logger
             )
             let flag = SendableFlag()
             let endpoint = DriverEndpoint(
                 operations: operations,
-                identity: .init(host: "host-a", backend: "simulated", version: "1.2.3"),
+                identity: .init(host: host, backend: "simulated", version: "1.2.3"),
                 injectsPasswords: { flag.value }
             )
             let driver = TestDriver(

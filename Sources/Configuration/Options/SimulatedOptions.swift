@@ -12,8 +12,8 @@ package enum SimulatedOptions {
         "resize_disk", "build_config_drive", "attach_disk", "detach_disk", "connect_volume", "disconnect_volume",
         "attach_interface", "detach_interface", "plug_interface", "unplug_interface", "export_root_disk",
         "open_console", "write_console", "check_incoming", "check_outgoing", "prepare_incoming", "migrate",
-        "finish_incoming", "abandon_incoming", "finish_outgoing", "migrate_setup", "migrate_precopy",
-        "migrate_switchover", "migrate_completed",
+        "finish_incoming", "abandon_incoming", "finish_outgoing", "take_back", "migrate_setup", "migrate_precopy",
+        "migrate_switchover", "migrate_handover", "migrate_completed",
     ]
 
     static let host: [OptionKey<String>] = [

@@ -9,6 +9,7 @@ package struct HostSettings: Sendable, Hashable {
     package var hyperv: HyperVSettings
     package var qemu: QEMUSettings
     package var simulated: SimulatedSettings
+    package var migration: MigrationSettings
 
     init(_ name: String, statePath: String, table: OptionTable) {
         let reader = SettingsReader(table: table, host: name)
@@ -20,5 +21,6 @@ package struct HostSettings: Sendable, Hashable {
         hyperv = HyperVSettings(reader)
         qemu = QEMUSettings(reader)
         simulated = SimulatedSettings(reader)
+        migration = MigrationSettings(reader)
     }
 }

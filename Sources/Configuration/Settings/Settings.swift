@@ -12,6 +12,7 @@ package struct Settings: Sendable {
     package private(set) var hyperv: HyperVSettings
     package private(set) var simulated: SimulatedSettings
     package private(set) var images: ImageSettings
+    package private(set) var migration: MigrationSettings
     package private(set) var admin: AdminSettings
     package private(set) var journal: JournalSettings
     package private(set) var limits: LimitSettings
@@ -40,6 +41,7 @@ package struct Settings: Sendable {
         hyperv = HyperVSettings(reader)
         simulated = SimulatedSettings(reader)
         images = ImageSettings(reader)
+        migration = MigrationSettings(reader)
         admin = AdminSettings(reader)
         journal = JournalSettings(reader)
         limits = LimitSettings(reader)

@@ -1,23 +1,9 @@
-import HostBackend
-import JSONCodec
-import Support
+package import Support
 
-/// The form of a record in the journal: a JSON object, so that a later release can add members and `sqlite3` can show
-/// it. Members that are `nil` or at their default are left out.
+/// The form of a record on disk and between hosts: a JSON object, so that a later release can add members. Members that
+/// are `nil` or at their default are left out.
 extension InstanceRecord {
-    func journalText() throws -> String {
-        String(decoding: try JSONWriter.bytes(of: .object(json)), as: UTF8.self)
-    }
-
-    init(journalText text: String) throws {
-        let value = try JSONReader.read([UInt8](text.utf8))
-        guard case .object(let object) = value, let record = InstanceRecord(json: object) else {
-            throw JournalError(.damaged, "a record of an instance in the journal cannot be read")
-        }
-        self = record
-    }
-
-    var json: JSONObject {
+    package var json: JSONObject {
         var json: JSONObject = [
             "uuid": .string(uuid.text),
             "name": .string(name),
@@ -36,11 +22,13 @@ extension InstanceRecord {
         json["image_ref"] = imageRef.map(JSONValue.string)
         json["spawn_request"] = spawnRequest.map(JSONValue.string)
         json["move"] = move.map { .object($0.json) }
+        json["arrived_by"] = arrivedBy.map(JSONValue.string)
+        if !volumes.isEmpty { json["volumes"] = .array(volumes.map { .object($0.json) }) }
         return json
     }
 
     /// `nil` when a member that every release writes is missing or of another type.
-    init?(json: JSONObject) {
+    package init?(json: JSONObject) {
         guard let uuid = json["uuid"]?.stringValue.flatMap({ InstanceUUID($0) }),
             let name = json["name"]?.stringValue,
             let memoryMB = json["memory_mb"]?.intValue,
@@ -52,6 +40,7 @@ extension InstanceRecord {
         else { return nil }
         let interfaces = json["interfaces"]?.arrayValue ?? []
         let disks = json["disks"]?.arrayValue ?? []
+        let volumes = json["volumes"]?.arrayValue ?? []
         self.init(
             uuid: uuid,
             name: name,
@@ -69,24 +58,30 @@ extension InstanceRecord {
             ),
             interfaces: interfaces.compactMap { $0.objectValue.flatMap(NetworkInterface.init(json:)) },
             disks: disks.compactMap { $0.objectValue.flatMap(DiskAttachment.init(json:)) },
+            volumes: volumes.compactMap { $0.objectValue.flatMap(VolumeConnection.init(json:)) },
             complete: complete,
             state: state,
             spawnRequest: json["spawn_request"]?.stringValue,
             createdAt: createdAt,
-            move: json["move"]?.objectValue.flatMap(InstanceMove.init(json:))
+            move: json["move"]?.objectValue.flatMap(InstanceMove.init(json:)),
+            arrivedBy: json["arrived_by"]?.stringValue
         )
-        guard self.interfaces.count == interfaces.count, self.disks.count == disks.count else { return nil }
+        guard self.interfaces.count == interfaces.count, self.disks.count == disks.count,
+            self.volumes.count == volumes.count
+        else { return nil }
     }
 }
 
 extension InstanceMove {
     var json: JSONObject {
-        [
+        var json: JSONObject = [
             "role": .string(role.rawValue),
             "peer": .string(peer),
             "transfer": .string(transfer),
             "shares_directory": .bool(sharesDirectory),
         ]
+        if isPrepared { json["prepared"] = true }
+        return json
     }
 
     init?(json: JSONObject) {
@@ -95,7 +90,13 @@ extension InstanceMove {
             let transfer = json["transfer"]?.stringValue,
             let sharesDirectory = json["shares_directory"]?.boolValue
         else { return nil }
-        self.init(role: role, peer: peer, transfer: transfer, sharesDirectory: sharesDirectory)
+        self.init(
+            role: role,
+            peer: peer,
+            transfer: transfer,
+            sharesDirectory: sharesDirectory,
+            isPrepared: json["prepared"]?.boolValue ?? false
+        )
     }
 }
 
@@ -159,6 +160,33 @@ extension DiskAttachment {
             format: format,
             address: DeviceAddress(bus: bus, controller: Int(controller), unit: Int(unit)),
             identifier: json["identifier"]?.stringValue
+        )
+    }
+}
+
+extension VolumeConnection {
+    var json: JSONObject {
+        var json: JSONObject = [
+            "volume_id": .string(volumeID),
+            "type": .string(type),
+            "data": .object(data.secret),
+            "is_boot": .bool(isBootVolume),
+        ]
+        json["mount_device"] = mountDevice.map(JSONValue.string)
+        return json
+    }
+
+    init?(json: JSONObject) {
+        guard let volumeID = json["volume_id"]?.stringValue,
+            let type = json["type"]?.stringValue,
+            let data = json["data"]?.objectValue
+        else { return nil }
+        self.init(
+            volumeID: volumeID,
+            type: type,
+            data: Redacted(data),
+            mountDevice: json["mount_device"]?.stringValue,
+            isBootVolume: json["is_boot"]?.boolValue ?? false
         )
     }
 }

@@ -106,10 +106,10 @@ struct UpgradeTests {
 
     @Test func whatTakesLongerIsFinishedByTheNewProgram() async throws {
         let options = [
-            "simulated": ["delay_set_state_ms": "1500"], "limits": ["upgrade_timeout": "0.1", "max_inflight": "2"],
+            "simulated": ["delay_set_state_ms": "4000"], "limits": ["upgrade_timeout": "0.1", "max_inflight": "2"],
         ]
         try await Bench.run(Self.settings(options), prepare: Self.install) { bench in
-            let instances = (0..<6).map { TestInstance("vm-\($0)", on: $0 % 2 == 0 ? "host-a" : "host-b") }
+            let instances = (0..<4).map { TestInstance("vm-\($0)", on: $0 % 2 == 0 ? "host-a" : "host-b") }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for instance in instances { group.addTask { try await bench.spawn(instance) } }
                 try await group.waitForAll()
@@ -126,7 +126,7 @@ struct UpgradeTests {
                 }
                 // Two run, four wait in the journal; a read waits for what does not come.
                 try await eventually("all accepted") {
-                    try await bench.metric("vmops_rpc_running") + bench.metric("vmops_rpc_queued") == 6
+                    try await bench.metric("vmops_rpc_running") + bench.metric("vmops_rpc_queued") == 4
                 }
                 group.addTask {
                     var args = instances[0].reference
@@ -135,7 +135,7 @@ struct UpgradeTests {
                     let chunk = try await bench.call("console_read", args, on: instances[0].host)
                     #expect(chunk["data"]?.stringValue == "")
                 }
-                try await eventually("the read") { try await bench.metric("vmops_rpc_received_total") >= 13 }
+                try await eventually("the read") { try await bench.metric("vmops_rpc_received_total") >= 9 }
                 _ = try await Self.upgrade(bench)
                 // All are answered, by the new program.
                 try await group.waitForAll()

@@ -10,16 +10,22 @@ extension DaemonProcess {
             var ending: String?
         }
 
-        private let arguments: [String]
+        private let command: [String]
+        private let environment: [String: String]
         private let state = Mutex(State())
 
-        init(arguments: [String]) { self.arguments = arguments }
+        /// - Parameter command: program and arguments.
+        init(command: [String], environment: [String: String]) {
+            self.command = command
+            self.environment = environment
+        }
 
         /// Runs the process to its end; one that lives on when this task is cancelled is ended with SIGTERM.
         func run() async {
             var ending = "0"
             do {
-                try await LineProcess.run(Checkout.program("vmopsd"), arguments) { process in
+                let arguments = Array(command.dropFirst())
+                try await LineProcess.run(command[0], arguments, environment: environment) { process in
                     state.withLock { $0.process = process }
                     // It prints nothing: the wait is for the end of its output.
                     while true {

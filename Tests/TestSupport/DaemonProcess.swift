@@ -104,7 +104,11 @@ package final class DaemonProcess: Sendable {
     /// Starts the daemon, after it ended, with the present ``settings``.
     package func start(waitsForService: Bool = true) async throws {
         try writeConfiguration()
-        let life = Life(arguments: ["--config-file", configurationFile])
+        let settings = settings
+        let life = Life(
+            command: settings.launcher + [Checkout.program("vmopsd"), "--config-file", configurationFile],
+            environment: settings.environment
+        )
         state.withLock { $0.lives.append(life) }
         starts.yield(life)
         try await life.untilStarted()

@@ -8,6 +8,10 @@ package struct DaemonSettings: Sendable {
     package var options: [String: [String: String]] = [:]
     /// The transport URL, if not that of a virtual host of its own on ``TestBroker``.
     package var url: String?
+    /// A program with arguments that runs the daemon, as `ip netns exec NAME`; empty = none.
+    package var launcher: [String] = []
+    /// Variables that the daemon gets.
+    package var environment: [String: String] = [:]
     /// Lines that are written after all groups, as they are.
     package var appendix = ""
 

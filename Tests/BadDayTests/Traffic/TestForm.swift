@@ -9,6 +9,9 @@ enum TestForm {
         environment(variable).flatMap { Int($0) } ?? (isLong ? long : short)
     }
 
+    /// How long the soak lasts; `nil` = there is none.
+    static let soakMinutes = environment("VMOPS_SOAK_MINUTES").flatMap { Int($0) }
+
     static func environment(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
 }
 

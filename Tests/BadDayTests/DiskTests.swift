@@ -14,7 +14,7 @@ struct DiskTests {
     private static let rounds = TestForm.number("VMOPS_TEST_DISK_ROUNDS", short: 1, long: 10)
 
     private static let settings = DaemonSettings(options: [
-        "simulated": ["lines_per_second": "200", "line_bytes": "120", "boot_lines": "3"]
+        "simulated": ["lines_per_second": "3000", "line_bytes": "200", "boot_lines": "3"]
     ])
 
     @Test(arguments: [EIO, ENOSPC, EROFS])

@@ -15,7 +15,8 @@ struct KillTests {
     @Test func everyAcceptedRequestEndsOnceWheneverTheDaemonIsKilled() async throws {
         let kills = TestForm.number("VMOPS_TEST_KILLS", short: 10, long: 200)
         let daemon = DaemonSettings(hosts: Self.hosts, options: ["simulated": Self.simulated])
-        let settings = Traffic.Settings(hosts: Self.hosts, drivers: 12, floodTargets: 6, floodWave: 100)
+        let targets = TestForm.isLong ? 24 : 6
+        let settings = Traffic.Settings(hosts: Self.hosts, drivers: 12, floodTargets: targets, floodWave: 100)
         try await Bench.run(daemon) { bench in
             try await Traffic.run(bench, settings) { try await $0.kill(kills, after: 50...1500) }
         }

@@ -13,6 +13,8 @@ struct OverloadTests {
     private static let factor = 50
     /// Two operations at once of 50 ms each.
     private static let sustainable = 40
+    /// Of each tenth of a second; the requests after these are casts.
+    private static let calls = sustainable * (factor - 1) / 10
     private static let callTimeout = Duration.seconds(3)
 
     /// What became of the flood.
@@ -51,9 +53,12 @@ struct OverloadTests {
                 let connections = try await broker.connections()
                 let outcome = Tally()
                 try await Self.flood(bench, instances, outcome)
-                try await eventually(timeout: .seconds(300), "all that was accepted is done") {
-                    try await bench.metric("vmops_rpc_running") + bench.metric("vmops_rpc_queued")
-                        + bench.metric("vmops_rpc_held") == 0
+                let casts = outcome.withLock { $0.casts }
+                try await eventually(timeout: .seconds(600), "the end of \(casts) casts") {
+                    let left =
+                        try await bench.metric("vmops_rpc_running") + bench.metric("vmops_rpc_queued")
+                        + bench.metric("vmops_rpc_held")
+                    return left == 0 && Self.endedCasts(bench) == casts
                 }
                 let after = try bench.process()
                 #expect(try await broker.connections() == connections)
@@ -106,7 +111,6 @@ struct OverloadTests {
         let clock = ContinuousClock()
         let start = clock.now
         let ticks = Self.seconds * 10
-        let calls = Self.sustainable * (Self.factor - 1) / 10
         try await withThrowingTaskGroup(of: Void.self) { group in
             for tick in 0..<ticks {
                 for number in 0..<(calls + Self.sustainable / 10) {
@@ -149,6 +153,16 @@ struct OverloadTests {
             outcome.withLock { _ = $0.answered.insert(id) }
         } catch let error as RPCClientError where error.isTimeout || error.code == .tooMany {
             outcome.withLock { _ = $0.expired.insert(id) }
+        }
+    }
+
+    private static func endedCasts(_ bench: Bench) -> Int {
+        bench.daemon.logLines.count { line in
+            guard line.contains(" operation "), let start = line.firstRange(of: "request_id=flood-") else {
+                return false
+            }
+            let number = line[start.upperBound...].prefix { $0 != "." }.split(separator: "-").last.flatMap { Int($0) }
+            return number.map { $0 >= calls } ?? false
         }
     }
 

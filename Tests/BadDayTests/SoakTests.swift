@@ -32,8 +32,8 @@ struct SoakTests {
             hosts: hosts,
             drivers: 6,
             floodTargets: 4,
-            floodWave: 25,
-            pause: .milliseconds(150),
+            floodWave: 15,
+            pause: .milliseconds(400),
             timeout: .seconds(180)
         )
     }

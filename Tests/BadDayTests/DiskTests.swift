@@ -66,7 +66,7 @@ struct DiskTests {
         for instance in instances {
             #expect(try await bench.state(instance) != nil)
             try await eventually(timeout: .seconds(60), "dropped console bytes of \(instance.name)") {
-                try await bench.console(instance, "bytes_dropped") > 0
+                try await bench.console(instance, "dropped_bytes") > 0
             }
         }
         #expect(try await bench.call("list_instance_uuids").arrayValue?.count == 2)

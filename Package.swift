@@ -51,6 +51,8 @@ let package = Package(
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSystemShims"),
 
         // Values and formats: no I/O.
@@ -81,6 +83,7 @@ let package = Package(
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
         library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
+        library("HTTPClient", ["Support", "CCurl", logging]),
         library(
             "SimulatedHost",
             ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
@@ -101,10 +104,11 @@ let package = Package(
         .executableTarget(
             name: "vmopsd",
             dependencies: [
-                "Support", "AMQPModel", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient", "ComputeRPC",
+                "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
+                "ComputeRPC",
                 "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
-                "Observability",
-                logging, metrics, lifecycle, unixSignals, argumentParser,
+                "Observability", "CSystemShims",
+                logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
             ],
             swiftSettings: settings
         ),
@@ -119,7 +123,8 @@ let package = Package(
         .executableTarget(
             name: "vmops-bench",
             dependencies: [
-                "Support", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging, argumentParser,
+                "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "Console", "HostBackend", logging,
+                argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -130,6 +135,15 @@ let package = Package(
             dependencies: ["Support", "JSONCodec", subprocess, logging, system],
             path: "Tests/TestSupport",
             exclude: ["Vectors"],
+            swiftSettings: settings
+        ),
+        // A daemon with a client that asks it, for the tests of the whole.
+        .target(
+            name: "DaemonBench",
+            dependencies: [
+                "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", "TestSupport", logging,
+            ],
+            path: "Tests/DaemonBench",
             swiftSettings: settings
         ),
         // Checks that every host backend must pass, for the tests of each.
@@ -147,13 +161,14 @@ let package = Package(
         tests("JournalTests", ["Journal", "HostBackend", "Support", logging]),
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
         tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
+        tests("HTTPClientTests", ["HTTPClient", "Support", logging]),
         tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
         tests(
             "SimulatedHostTests",
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
         ),
         tests("ProcessesTests", ["Processes", "Support", logging]),
-        tests("QMPTests", ["QMP", "Processes", "Support", logging]),
+        tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
         tests(
             "QEMUHostTests",
             ["QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "Support", logging]
@@ -188,10 +203,11 @@ let package = Package(
         tests(
             "BadDayTests",
             [
-                "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", logging, subprocess,
-                system,
+                "DaemonBench", "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support",
+                logging, subprocess, system,
             ]
         ),
+        tests("GuestTests", ["DaemonBench", "Support"]),
         tests(
             "InteropTests",
             [

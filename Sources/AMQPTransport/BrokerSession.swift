@@ -121,11 +121,20 @@ package final class BrokerSession: Sendable {
     /// Ends the session in order: sends what waits and waits for the confirmations for up to `draining`, deletes the
     /// queues of ``SessionSettings/deleteOnClose``, says goodbye to the broker (up to two seconds more) and lets
     /// ``run()`` return. Settle what is unsettled before; the rest returns to its queues. Cancellation has no effect.
-    package func close(draining: Duration) async {
+    ///
+    /// - Parameter deletingQueues: `false` leaves those queues to a session that goes on with them.
+    package func close(draining: Duration, deletingQueues: Bool = true) async {
         if life.compareExchange(expected: .new, desired: .ended, ordering: .acquiringAndReleasing).exchanged {
             return endWithoutThread(TransportError(.closed, "session closed"))
         }
-        await withCheckedContinuation { continuation in post(.close(draining: draining, continuation)) }
+        await withCheckedContinuation { continuation in
+            post(.close(draining: draining, deletesQueues: deletingQueues, continuation))
+        }
+    }
+
+    /// Returns when the I/O thread has answered: a sign that it does its rounds. Once the session has ended, at once.
+    package func checkIn() async {
+        await withCheckedContinuation { continuation in post(.checkIn(continuation)) }
     }
 
     /// Cancels all consumers while publishing and settling go on. Deliveries that still come in are handed back to

@@ -13,6 +13,7 @@ final class PublishingLink: Link {
     /// wake-up saved is one less per reply.
     private static let confirmDelay = Duration.milliseconds(4)
     private static let confirmBatch = 64
+    private static let expectedBatch = 16
     /// Connection errors that one of our frames caused (AMQP 0-9-1, section 1.1: 501 to 506, 540).
     private static let ourFault: Set<UInt16> = [501, 502, 503, 504, 505, 506, 540]
 
@@ -67,8 +68,8 @@ final class PublishingLink: Link {
     override var takesInput: Bool { !canReadLater }
     override var messagesWakeAt: Moment { canReadLater ? readAt : .never }
 
-    /// Confirmations have probably come while others were busy.
-    var expectsInput: Bool { readAt != .never }
+    /// Confirmations have probably come while others were busy, enough of them to be worth a look.
+    var expectsInput: Bool { readAt != .never && ledger.unconfirmedCount >= Self.expectedBatch }
 
     override func willRead() {
         readAt = .never

@@ -10,7 +10,8 @@ final class SessionCore: Sendable {
         case stopConsuming(CheckedContinuation<Void, Never>)
         case awaitReady(id: UInt64, CheckedContinuation<Void, any Error>)
         case cancelAwaitReady(id: UInt64)
-        case close(draining: Duration, CheckedContinuation<Void, Never>)
+        case close(draining: Duration, deletesQueues: Bool, CheckedContinuation<Void, Never>)
+        case checkIn(CheckedContinuation<Void, Never>)
         case stop
         case connected(ConnectionRole, WireConnection)
         case connectFailed(ConnectionRole, TransportError)

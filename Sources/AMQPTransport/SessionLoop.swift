@@ -29,6 +29,8 @@ final class SessionLoop {
     private var closeWaiters: [CheckedContinuation<Void, Never>] = []
     private var readyWaiters: [(id: UInt64, continuation: CheckedContinuation<Void, any Error>)] = []
     private var wasReady = false
+    /// Another session will consume the queues that an orderly end deletes.
+    private var keepsQueues = false
 
     init(core: SessionCore, poller: Poller) {
         self.core = core
@@ -92,8 +94,10 @@ final class SessionLoop {
         case .cancelAwaitReady(let id):
             guard let position = readyWaiters.firstIndex(where: { $0.id == id }) else { return }
             readyWaiters.remove(at: position).continuation.resume(throwing: CancellationError())
-        case .close(let draining, let waiter):
+        case .checkIn(let waiter): waiter.resume()
+        case .close(let draining, let deletesQueues, let waiter):
             closeWaiters.append(waiter)
+            keepsQueues = !deletesQueues
             if case .running = phase { phase = .draining(until: now + draining) }
         case .stop: phase = .ended
         case .connected(let role, let wire): link(role).connected(wire, now: now)
@@ -140,7 +144,7 @@ final class SessionLoop {
         if case .draining(let until) = phase, publishing.isDrained || until <= now {
             consuming.isThrottled = false
             consuming.stopConsuming(nil)
-            consuming.deleteQueues(core.settings.deleteOnClose)
+            consuming.deleteQueues(keepsQueues ? [] : core.settings.deleteOnClose)
             phase = .deleting(until: now + Self.goodbye)
         }
         if case .deleting(let until) = phase, consuming.wire == nil || consuming.runner.isIdle || until <= now {
@@ -174,7 +178,7 @@ final class SessionLoop {
         switch command {
         case .declare(_, let waiter): waiter?.resume(throwing: error)
         case .awaitReady(_, let waiter): waiter.resume(throwing: error)
-        case .stopConsuming(let waiter), .close(_, let waiter): waiter.resume()
+        case .stopConsuming(let waiter), .close(_, _, let waiter), .checkIn(let waiter): waiter.resume()
         case .remove, .cancelAwaitReady, .stop, .connected, .connectFailed: break
         }
     }

@@ -22,11 +22,13 @@ struct Arguments: Sendable {
     init(_ request: RPCRequest, _ parameters: [Parameter]) throws {
         method = request.method
         values = request.args
-        for member in values where !parameters.contains(where: { $0.name == member.key }) {
+        for member in values.elements where !parameters.contains(where: { $0.name == member.key }) {
             throw RemoteFailure.unexpectedArgument(member.key, of: method)
         }
-        let missing = parameters.filter { $0.isRequired && values[$0.name] == nil }.map(\.name)
-        guard missing.isEmpty else { throw RemoteFailure.missingArguments(missing, of: method) }
+        for parameter in parameters where parameter.isRequired && values[parameter.name] == nil {
+            let missing = parameters.filter { $0.isRequired && values[$0.name] == nil }.map(\.name)
+            throw RemoteFailure.missingArguments(missing, of: method)
+        }
     }
 
     /// The argument, `nil` if absent or null.

@@ -18,7 +18,7 @@ enum DeviceArguments {
         return NetworkInterface(
             id: try identifier(id),
             macAddress: try macAddress(address),
-            type: try field.member("type")?.string(limit: 64) ?? "bridge",
+            type: try field.member("type").map(word) ?? "bridge",
             bridge: try network?.member("bridge").map(interfaceName),
             deviceName: try field.member("devname").map(interfaceName),
             active: try field.member("active")?.bool() ?? true
@@ -31,7 +31,7 @@ enum DeviceArguments {
             guard let connection = entry.member("connection_info") else {
                 throw entry.invalid("needs connection_info")
             }
-            let device = try entry.member("mount_device")?.string(limit: 64)
+            let device = try entry.member("mount_device").map(deviceName)
             let isBoot = try entry.member("boot_index").map { try $0.integer(in: -1...mostDevices) == 0 } ?? false
             return try volume(connection, mountDevice: device, isBootVolume: isBoot)
         }
@@ -42,14 +42,15 @@ enum DeviceArguments {
             throw field.invalid("needs driver_volume_type")
         }
         let data = try field.member("data")?.object() ?? [:]
+        guard data.count <= mostDevices else { throw field.invalid("has more than \(mostDevices) members of data") }
         guard
             let id = field.member("serial") ?? field.member("volume_id")
                 ?? field.member("data")?.member("volume_id")
         else { throw field.invalid("needs serial or volume_id") }
         return VolumeConnection(
             volumeID: try identifier(id),
-            type: try type.string(limit: 64),
-            data: Redacted(data),
+            type: try word(type),
+            data: Redacted(try checked(data, field)),
             mountDevice: mountDevice,
             isBootVolume: isBootVolume
         )
@@ -62,21 +63,53 @@ enum DeviceArguments {
         return sizes.isEmpty ? nil : sizes
     }
 
-    /// An id that may name a file: letters, digits, dot, dash and underscore, not starting with a dot.
+    /// An id that may name a file: letters, digits, dot, dash and underscore, not starting with a dot or
+    /// a dash.
     static func identifier(_ field: Field) throws -> String {
         let text = try field.string(limit: 128)
-        let isPlain = text.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."):
-                true
-            default: false
-            }
-        }
-        guard isPlain, !text.isEmpty, !text.hasPrefix(".") else {
+        guard isPlain(text, and: "-_.") else {
             throw field.invalid("is not a plain identifier")
         }
         return text
+    }
+
+    /// The name of a type or format: letters, digits, dot, dash and underscore, not starting with a dot or a dash.
+    private static func word(_ field: Field) throws -> String {
+        let text = try field.string(limit: 64)
+        guard isPlain(text, and: "-_.") else { throw field.invalid("is not a plain word") }
+        return text
+    }
+
+    /// Such as `/dev/sdb` or `sdb`; it names a place in the guest and is never opened here.
+    static func deviceName(_ field: Field) throws -> String {
+        let text = try field.string(limit: 64)
+        guard text.isEmpty || isPlain(text.drop { $0 == "/" }, and: "-_./:"), !text.contains("..") else {
+            throw field.invalid("is not a device name")
+        }
+        return text
+    }
+
+    /// What of a connection's data ends in a description of a disk.
+    private static func checked(_ data: JSONObject, _ field: Field) throws -> JSONObject {
+        if let format = field.member("data")?.member("format") {
+            let name = try format.string(limit: 64)
+            guard diskFormats.contains(name) else { throw format.invalid("must be one of \(diskFormats)") }
+        }
+        return data
+    }
+
+    private static let diskFormats = ["raw", "qcow2", "vhdx", "vpc"]
+
+    private static func isPlain(_ text: some StringProtocol, and others: String) -> Bool {
+        guard let first = text.utf8.first, first != UInt8(ascii: "-"), first != UInt8(ascii: ".") else { return false }
+        return text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: others.utf8.contains(byte)
+            }
+        }
     }
 
     private static func bounded(_ field: Field) throws -> [Field] {
@@ -85,10 +118,10 @@ enum DeviceArguments {
         return list
     }
 
-    /// Linux allows 15 bytes, without blanks and slashes.
+    /// Linux allows 15 bytes. Of the characters it allows, those are taken that no program gives a meaning to.
     private static func interfaceName(_ field: Field) throws -> String {
         let text = try field.string(limit: 15)
-        guard !text.isEmpty, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") }) else {
+        guard isPlain(text, and: "-_.:@") else {
             throw field.invalid("is not a network device name")
         }
         return text

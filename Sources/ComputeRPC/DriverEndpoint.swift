@@ -24,25 +24,29 @@ package struct DriverEndpoint: RPCEndpoint {
     /// Whether the operator lets passwords reach the config drive.
     let injectsPasswords: @Sendable () -> Bool
     private let methods: [String: RemoteMethod]
+    private let allowedMethods: @Sendable () -> Set<String>
 
-    /// - Parameter allowedMethods: the only methods that callers may use; empty = all.
+    /// - Parameter allowedMethods: the only methods that callers may use; empty = all. Asked with each request.
     package init(
         operations: VMOps,
         identity: Identity,
-        allowedMethods: Set<String> = [],
+        allowedMethods: @escaping @Sendable () -> Set<String> = { [] },
         injectsPasswords: @escaping @Sendable () -> Bool
     ) {
         self.operations = operations
         self.identity = identity
         self.injectsPasswords = injectsPasswords
         let driver = DriverMethods(operations: operations, identity: identity, injectsPasswords: injectsPasswords)
-        let allowed = driver.all.filter { allowedMethods.isEmpty || allowedMethods.contains($0.name) }
-        methods = Dictionary(uniqueKeysWithValues: allowed.map { ($0.name, $0) })
+        self.allowedMethods = allowedMethods
+        methods = Dictionary(uniqueKeysWithValues: driver.all.map { ($0.name, $0) })
     }
 
     package var namespace: String? { nil }
     package var version: String { "1.0" }
-    package func method(named name: String) -> RemoteMethod? { methods[name] }
+    package func method(named name: String) -> RemoteMethod? {
+        let allowed = allowedMethods()
+        return allowed.isEmpty || allowed.contains(name) ? methods[name] : nil
+    }
 
     /// The names of all methods, for metrics and documentation.
     package var methodNames: [String] { methods.keys.sorted() }

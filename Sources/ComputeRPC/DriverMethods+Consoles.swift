@@ -4,9 +4,10 @@ import OsloMessaging
 import Support
 import VMOps
 
-/// Reads of the console log; they work in every power state and while operations are in progress.
+/// Reads of the console log, which work in every power state and while operations are in progress, and input.
 extension DriverMethods {
     private static let mostBytesPerRead = 1 << 20
+    private static let mostBytesPerWrite = 4096
     private static let longestWait = 30
 
     var consoles: [RemoteMethod] {
@@ -41,6 +42,11 @@ extension DriverMethods {
                     "eof": .bool(chunk.eof),
                 ]
             },
+            reading("console_write", [.required("instance"), .required("data")]) { [operations] arguments in
+                let uuid = try InstanceArgument(arguments).resolve(operations)
+                try await operations.consoleWrite(uuid, try Self.input(arguments))
+                return .null
+            },
             reading("console_marks", [.required("instance")]) { [operations] arguments in
                 let uuid = try InstanceArgument(arguments).resolve(operations)
                 return .array(try await operations.consoleMarks(uuid).map(Self.mark))
@@ -50,6 +56,15 @@ extension DriverMethods {
                 return Self.status(try await operations.consoleStatus(uuid))
             },
         ]
+    }
+
+    private static func input(_ arguments: Arguments) throws -> [UInt8] {
+        let field = Field("data", arguments["data"] ?? .null)
+        guard let bytes = Base64.decode(try field.string()) else { throw field.invalid("must be base64") }
+        guard (1...mostBytesPerWrite).contains(bytes.count) else {
+            throw field.invalid("must be from 1 to \(mostBytesPerWrite) bytes")
+        }
+        return bytes
     }
 
     /// Nova's rule: a number, also as text; what is none counts as 0 (VM operations, section 7.6).

@@ -4,6 +4,8 @@ import Support
 import VMOps
 
 extension DriverMethods {
+    private static let mostInjectedFiles = 256
+
     var lifeCycle: [RemoteMethod] {
         [
             mutating(
@@ -80,13 +82,22 @@ extension DriverMethods {
     /// Pairs of a path on the guest and the content in base64, as Nova sends them.
     private func injectedFiles(_ arguments: Arguments) throws -> [(path: String, content: [UInt8])] {
         guard let value = arguments["injected_files"] else { return [] }
-        return try Field("injected_files", value).list().map { entry in
+        let field = Field("injected_files", value)
+        let list = try field.list()
+        guard list.count <= Self.mostInjectedFiles else {
+            throw field.invalid("has more than \(Self.mostInjectedFiles) entries")
+        }
+        return try list.map { entry in
             let pair = try entry.list()
             guard pair.count == 2 else { throw entry.invalid("must be a pair of path and content") }
             guard let content = Base64.decode(try pair[1].string(limit: 1 << 20)) else {
                 throw pair[1].invalid("is not base64")
             }
-            return (try pair[0].string(limit: 4096), content)
+            let path = try pair[0].string(limit: 4096)
+            guard path.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
+                throw pair[0].invalid("has a control character")
+            }
+            return (path, content)
         }
     }
 }

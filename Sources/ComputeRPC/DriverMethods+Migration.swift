@@ -4,6 +4,17 @@ import Support
 import VMOps
 
 extension DriverMethods {
+    /// What may be a host's name, which is part of the name of its queue.
+    private static func hostName(_ field: Field) throws -> String {
+        let name = try field.string(limit: 255)
+        let isClean = name.unicodeScalars.allSatisfy { scalar in
+            let category = scalar.properties.generalCategory
+            return category != .control && category != .spaceSeparator && !"/,*#".unicodeScalars.contains(scalar)
+        }
+        guard isClean, !name.isEmpty else { throw field.invalid("is not the name of a host") }
+        return name
+    }
+
     var migration: [RemoteMethod] {
         [
             mutating(
@@ -14,7 +25,7 @@ extension DriverMethods {
                 ]
             ) { [operations] arguments, context in
                 let uuid = try InstanceArgument(arguments).resolve(operations)
-                let destination = try arguments.requiredString("dest")
+                let destination = try Self.hostName(Field("dest", arguments.values["dest"] ?? .null))
                 let info = try await operations.liveMigrate(
                     uuid,
                     to: destination,

@@ -4,6 +4,8 @@ import VMOps
 
 /// The `instance` argument: a plain map, or an object in Nova's serialised envelope.
 struct InstanceArgument: Sendable {
+    private static let mostMetadataBytes = 256 << 10
+
     private let field: Field
 
     init(_ arguments: Arguments) throws {
@@ -79,7 +81,9 @@ struct InstanceArgument: Sendable {
         let object = try field.object()
         guard object.count <= 1024 else { throw field.invalid("has more than 1024 members") }
         var map: [String: String] = [:]
+        var bytes = 0
         for member in object {
+            guard member.key.utf8.count <= 255 else { throw field.invalid("has a key of more than 255 bytes") }
             switch member.value {
             case .string(let text): map[member.key] = text
             case .int(let number): map[member.key] = String(number)
@@ -88,6 +92,9 @@ struct InstanceArgument: Sendable {
             case .bool(let flag): map[member.key] = flag ? "true" : "false"
             default: throw Field("\(field.name).\(member.key)", member.value).mismatch("a string")
             }
+            bytes += member.key.utf8.count + (map[member.key]?.utf8.count ?? 0)
+            // It is part of the instance's record, which is written with each change.
+            guard bytes <= mostMetadataBytes else { throw field.invalid("has more than \(mostMetadataBytes) bytes") }
         }
         return map
     }

@@ -87,6 +87,7 @@ enum Results {
     }
 
     static func stringMap(_ map: [String: String]) -> JSONValue {
-        .object(JSONObject(map.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) }))
+        if map.isEmpty { return .object(JSONObject()) }
+        return .object(JSONObject(map.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) }))
     }
 }

@@ -71,6 +71,27 @@ final class ConsoleBuffer: Sendable {
         }
     }
 
+    /// Whether nothing waits, neither bytes nor marks.
+    var isEmpty: Bool { state.withLock { $0.items.isEmpty && $0.held == 0 } }
+
+    /// Counts bytes that reached the disk without passing through this memory.
+    func passed(_ count: Int, time: Int64) {
+        state.withLock { state in
+            state.counters.bytesIn += Int64(count)
+            state.counters.lastByteTime = time
+        }
+    }
+
+    /// Counts bytes that were taken from an endpoint and could not be kept; a gap marks the place.
+    func lost(_ count: Int) {
+        guard count > 0 else { return }
+        state.withLock { state in
+            state.counters.bytesIn += Int64(count)
+            state.counters.dropped += Int64(count)
+            state.items.append(.gap(Int64(count), time: WallClock.nanoseconds))
+        }
+    }
+
     func setLimit(_ limit: Int) {
         state.withLock { $0.limit = max(limit, Self.reservedBytes) }
     }

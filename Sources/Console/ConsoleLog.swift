@@ -5,8 +5,9 @@ import Synchronization
 /// One machine's log: the buffer in memory and the segments on disk, joined by a strand of the writer pool.
 ///
 /// All file calls happen on the strand, so reading never meets a rotation half done, and nothing here blocks a caller.
-/// Bytes are written at the flush interval, at 64 KiB, and before anything is read. When writing fails the bytes stay
-/// in the buffer, which drops the oldest once full, and the writing is repeated every `reconnectMax`.
+/// Bytes of a pipe go straight into the segments. Others are written at the flush interval, at 64 KiB, and before
+/// anything is read. When writing fails the bytes stay in the buffer, which drops the oldest once full, and the writing
+/// is repeated every `reconnectMax`.
 final class ConsoleLog: Sendable {
     struct Progress: Sendable {
         var range: Range<Int64> = 0..<0
@@ -29,6 +30,16 @@ final class ConsoleLog: Sendable {
         var followers: [Follower] = []
         var nextFollower: UInt64 = 0
         var reported = ConsoleBuffer.Counters()
+        var source: DescriptorReader?
+    }
+
+    /// What came of moving a pipe's bytes.
+    enum Taken: Sendable {
+        case moved(PipeState)
+        /// The log cannot be written now, or older bytes wait for it in memory.
+        case busy
+        /// This file system takes no bytes from a pipe.
+        case impossible
     }
 
     /// Bytes after which the strand lets others have the thread.
@@ -197,6 +208,47 @@ final class ConsoleLog: Sendable {
         }
     }
 
+    // MARK: - Pipes
+
+    /// Whether a pipe's bytes may go straight into the segments: nothing older waits in memory.
+    var isClear: Bool { progress.failure == nil && buffer.counters.held == 0 }
+
+    /// Moves what the pipe holds into the segments, on the strand; `then` runs there too, with the number of bytes.
+    func take(_ pipe: ReactorPipe, then: @escaping @Sendable (Int, Taken) -> Void) {
+        strand.submit {
+            let (moved, taken) = self.store.withLock { self.take(pipe, &$0) }
+            then(moved, taken)
+        }
+    }
+
+    private func take(_ pipe: ReactorPipe, _ store: inout SegmentStore) -> (Int, Taken) {
+        if !buffer.isEmpty { flush(&store, retrying: false) }
+        guard isClear else { return (0, .busy) }
+        var moved = 0
+        var taken = Taken.busy
+        var failure: SystemCallError?
+        do throws(SystemCallError) {
+            taken = .moved(try store.take(pipe, limit: Self.turnBytes, moved: &moved))
+        } catch {
+            if error.call == "splice", error.number == EINVAL { taken = .impossible } else { failure = error }
+        }
+        if moved > 0 { buffer.passed(moved, time: WallClock.nanoseconds) }
+        if moved > 0 || failure != nil { report(store, written: moved, failure: failure) }
+        return (moved, taken)
+    }
+
+    /// Names the reader whose pipe has bytes that belong to whatever is read from the log; `nil` for none any more.
+    func attach(_ source: DescriptorReader?) { state.withLock { $0.source = source } }
+
+    /// Takes what the reader's pipe holds at this moment.
+    private func pull(_ store: inout SegmentStore) {
+        guard let source = state.withLock({ $0.source }), let pipe = source.directPipe else { return }
+        source.took(take(pipe, &store).0)
+    }
+
+    /// Runs `body` on the strand.
+    func submit(_ body: @escaping @Sendable () -> Void) { strand.submit(body) }
+
     // MARK: - Work on the files
 
     /// Writes what waits, then runs `body` on the strand. Not cancellable: file calls are not.
@@ -209,6 +261,7 @@ final class ConsoleLog: Sendable {
                     with: Swift.Result {
                         try self.store.withLock { store in
                             self.flush(&store, retrying: false)
+                            self.pull(&store)
                             defer { self.learn(store) }
                             return try body(&store)
                         }

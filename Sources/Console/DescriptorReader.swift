@@ -14,10 +14,15 @@ enum ConsoleEnd: Sendable {
     case failed(any Error)
 }
 
-/// Reads a descriptor on the reactor's thread into a log's buffer, and closes it at the end.
+/// Brings what a descriptor delivers into a log, and closes it at the end. The reactor tells when there is something.
 ///
-/// A guest that prints byte by byte would wake the thread for each: after small reads the descriptor rests, up to
-/// 10 ms, so that bytes gather in the kernel; after large ones it does not.
+/// There are two ways. The bytes of a pipe are moved straight into the segments, on the log's strand: *direct*. Those
+/// of anything else are read into the log's buffer on the reactor's thread, and so are a pipe's while the log cannot be
+/// written or still has to write what came that way. Only the strand takes bytes as long as the way is direct, only the
+/// reactor's thread while it is not, so their order is kept.
+///
+/// A guest that prints byte by byte would wake the threads for each: after little the descriptor rests, up to 50 ms,
+/// so that bytes gather in the kernel; after much it does not, and neither does the first output after a silence.
 final class DescriptorReader: ReactorHandler {
     private struct State {
         var end: ConsoleEnd?
@@ -25,17 +30,19 @@ final class DescriptorReader: ReactorHandler {
         var isClosed = false
         var bytes = 0
         var isHeldBack = false
-        var rest = 0
+        var pace = ConsolePace()
         var isDraining = false
+        /// `nil` for what is not a pipe, or lies on a file system that takes nothing from one.
+        var pipe: ReactorPipe?
+        var isDirect = false
+        /// The strand has been asked to take what there is.
+        var isTaking = false
     }
 
-    private static let rests: [Duration] = [
-        .zero, .milliseconds(1), .milliseconds(2), .milliseconds(5), .milliseconds(10),
-    ]
+    private enum Step { case wait, take(ReactorPipe), gather(Duration), read }
+
     private static let readsAtOnce = 4
     private static let lastReads = 32
-    private static let smallBytes = 2 * 1024
-    private static let largeBytes = 16 * 1024
 
     private let descriptor: Int32
     private let log: ConsoleLog
@@ -48,12 +55,18 @@ final class DescriptorReader: ReactorHandler {
         self.descriptor = descriptor.fileDescriptor
         self.log = log
         self.reactor = reactor
+        let pipe = ReactorPipe(descriptor.fileDescriptor)
+        state.withLock { $0.pipe = pipe }
     }
 
     var bytes: Int { state.withLock { $0.bytes } }
 
+    /// The pipe, as long as its bytes go straight into the segments. Asked on the strand.
+    var directPipe: ReactorPipe? { state.withLock { $0.isDirect && $0.end == nil ? $0.pipe : nil } }
+
     /// Reads until the end, which ``drain(quiet:limit:)`` brings about if the other side does not.
     func run() async -> ConsoleEnd {
+        log.attach(self)
         reactor.add(token, descriptor, self)
         await withCheckedContinuation { continuation in
             let isClosed = state.withLock { state in
@@ -65,6 +78,8 @@ final class DescriptorReader: ReactorHandler {
         return state.withLock { $0.end } ?? .endOfStream
     }
 
+    // MARK: - Draining
+
     /// Ends the reading once nothing came for `quiet`, at the latest after `limit`.
     func drain(quiet: Duration, limit: Duration) {
         let isFirst = state.withLock { state in
@@ -74,48 +89,87 @@ final class DescriptorReader: ReactorHandler {
         guard isFirst else { return }
         reactor.resume(token)
         reactor.schedule(after: limit) {
-            _ = self.readNow()
-            self.finish(.timeout)
+            self.readNow { _ in self.finish(.timeout) }
         }
         checkQuiet(after: quiet, bytes: bytes)
-    }
-
-    /// Reads what the kernel holds now, up to a bound that a flooding guest cannot stretch. On a busy host this thread
-    /// may not have come to the descriptor at all when the time for draining is over.
-    ///
-    /// - Returns: how many bytes.
-    private func readNow() -> Int {
-        var total = 0
-        for _ in 0..<Self.lastReads where state.withLock({ $0.end == nil }) {
-            guard case .block(let block, let position) = log.buffer.room(onRoom: {}) else { break }
-            let result = block.read(from: descriptor, at: position)
-            var count = 0
-            if case .bytes(let read) = result { count = read }
-            log.meet(log.buffer.publish(block, at: position, count: count, time: WallClock.nanoseconds))
-            if count == 0 { break }
-            total += count
-        }
-        state.withLock { $0.bytes += total }
-        return total
     }
 
     private func checkQuiet(after quiet: Duration, bytes before: Int) {
         reactor.schedule(after: quiet) {
             let (isOver, isQuiet, bytes) = self.state.withLock { state in
-                (state.end != nil, state.bytes == before && !state.isHeldBack, state.bytes)
+                (
+                    state.end != nil, state.bytes == before && !state.isHeldBack && !state.isTaking,
+                    state.bytes
+                )
             }
             if isOver { return }
-            if isQuiet, self.readNow() == 0 {
-                self.finish(.quiet)
-            } else {
-                self.checkQuiet(after: quiet, bytes: bytes)
+            guard isQuiet else { return self.checkQuiet(after: quiet, bytes: bytes) }
+            self.readNow { count in
+                if count == 0 { self.finish(.quiet) } else { self.checkQuiet(after: quiet, bytes: bytes + count) }
             }
         }
     }
 
+    /// Reads what the kernel holds now, up to a bound that a flooding guest cannot stretch, and tells how many bytes.
+    /// On a busy host the threads may not have come to the descriptor at all when the time for draining is over.
+    private func readNow(_ then: @escaping @Sendable (Int) -> Void) {
+        let pipe = state.withLock { state in
+            // Nothing has come this way yet, or all of it has been written.
+            if !state.isDirect, state.pipe != nil, log.isClear { state.isDirect = true }
+            return state.isDirect ? state.pipe : nil
+        }
+        guard let pipe else { return then(readLast()) }
+        log.take(pipe) { count, taken in
+            self.took(count)
+            self.learn(taken)
+            then(count)
+        }
+    }
+
+    private func readLast() -> Int {
+        var total = 0
+        for _ in 0..<Self.lastReads where state.withLock({ $0.end == nil }) {
+            guard case .block(let block, let position) = log.buffer.room(onRoom: {}) else { break }
+            let (result, count) = read(block, position)
+            total += count
+            guard case .bytes = result else { break }
+        }
+        return total
+    }
+
     // MARK: - On the reactor's thread
 
-    func ready() -> ReactorVerdict {
+    func ready() -> ReactorVerdict { advance(mayGather: true) }
+
+    func gathered() -> ReactorVerdict { advance(mayGather: false) }
+
+    func refused(_ error: SystemCallError) { finish(.failed(error)) }
+
+    private func advance(mayGather: Bool) -> ReactorVerdict {
+        let isClear = log.isClear
+        let now = MonotonicClock.now
+        let step = state.withLock { state -> Step in
+            if state.end != nil || state.isTaking { return .wait }
+            guard let pipe = state.pipe, state.isDirect || isClear else { return .read }
+            state.isDirect = true
+            if mayGather, !state.isDraining, let rest = state.pace.restBefore(now) { return .gather(rest) }
+            state.isTaking = true
+            return .take(pipe)
+        }
+        switch step {
+        case .wait:
+            return .pause
+        case .gather(let rest):
+            return .gather(min(rest, log.settings.flushInterval))
+        case .take(let pipe):
+            take(pipe)
+            return .pause
+        case .read:
+            return readIntoMemory()
+        }
+    }
+
+    private func readIntoMemory() -> ReactorVerdict {
         var total = 0
         for _ in 0..<Self.readsAtOnce {
             switch log.buffer.room(onRoom: { self.goOn() }) {
@@ -124,14 +178,10 @@ final class DescriptorReader: ReactorHandler {
                 log.limitStall()
                 return .pause
             case .block(let block, let position):
-                let result = block.read(from: descriptor, at: position)
-                var count = 0
-                if case .bytes(let read) = result { count = read }
-                log.meet(log.buffer.publish(block, at: position, count: count, time: WallClock.nanoseconds))
+                let (result, count) = read(block, position)
+                total += count
                 switch result {
                 case .bytes:
-                    total += count
-                    state.withLock { $0.bytes += count }
                     if position + count < block.capacity { return verdict(total) }
                 case .wouldBlock:
                     return verdict(total)
@@ -147,7 +197,14 @@ final class DescriptorReader: ReactorHandler {
         return verdict(total)
     }
 
-    func refused(_ error: SystemCallError) { finish(.failed(error)) }
+    private func read(_ block: ReactorBlock, _ position: Int) -> (ReactorRead, Int) {
+        let result = block.read(from: descriptor, at: position)
+        var count = 0
+        if case .bytes(let read) = result { count = read }
+        log.meet(log.buffer.publish(block, at: position, count: count, time: WallClock.nanoseconds))
+        if count > 0 { took(count) }
+        return (result, count)
+    }
 
     private func goOn() {
         state.withLock { $0.isHeldBack = false }
@@ -156,15 +213,49 @@ final class DescriptorReader: ReactorHandler {
 
     private func verdict(_ bytes: Int) -> ReactorVerdict {
         let rest = state.withLock { state in
-            if bytes >= Self.largeBytes {
-                state.rest = 0
-            } else if bytes < Self.smallBytes {
-                state.rest = min(state.rest + 1, Self.rests.count - 1)
-            }
-            return state.isDraining ? 0 : state.rest
+            state.pace.took(bytes, at: MonotonicClock.now)
+            return state.isDraining ? .zero : state.pace.rest
         }
-        return rest == 0 ? .again : .rest(Self.rests[rest])
+        return rest == .zero ? .again : .rest(rest)
     }
+
+    // MARK: - On the strand
+
+    private func take(_ pipe: ReactorPipe) {
+        log.take(pipe) { count, taken in
+            self.took(count)
+            self.learn(taken)
+            self.goOn(after: count, taken, pipe)
+        }
+    }
+
+    /// Counts bytes.
+    func took(_ count: Int) { state.withLock { $0.bytes += count } }
+
+    private func learn(_ taken: ConsoleLog.Taken) {
+        state.withLock { state in
+            switch taken {
+            case .moved: break
+            case .busy: state.isDirect = false
+            case .impossible: (state.isDirect, state.pipe) = (false, nil)
+            }
+        }
+    }
+
+    private func goOn(after count: Int, _ taken: ConsoleLog.Taken, _ pipe: ReactorPipe) {
+        if case .moved(.end) = taken { return finish(.endOfStream) }
+        let isMore = state.withLock { state in
+            state.pace.took(count, at: MonotonicClock.now)
+            state.isTaking = false
+            // With the end goes the descriptor, and its number to somebody else.
+            if state.end != nil { return false }
+            if case .moved(.more) = taken { state.isTaking = true } else { reactor.watchAgain(token, descriptor) }
+            return state.isTaking
+        }
+        if isMore { take(pipe) }
+    }
+
+    // MARK: - The end
 
     private func finish(_ end: ConsoleEnd) {
         let isFirst = state.withLock { state in
@@ -174,13 +265,17 @@ final class DescriptorReader: ReactorHandler {
         }
         guard isFirst else { return }
         reactor.remove(token) {
-            close(self.descriptor)
-            let waiting = self.state.withLock { state in
-                defer { state.waiting = nil }
-                state.isClosed = true
-                return state.waiting
+            // The strand may be using it.
+            self.log.submit {
+                self.log.attach(nil)
+                close(self.descriptor)
+                let waiting = self.state.withLock { state in
+                    defer { state.waiting = nil }
+                    state.isClosed = true
+                    return state.waiting
+                }
+                waiting?.resume()
             }
-            waiting?.resume()
         }
     }
 }

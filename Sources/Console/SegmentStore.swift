@@ -42,7 +42,8 @@ package struct SegmentStore: Sendable {
     var currentStart: Int64 = 0
     var isLoaded = false
     private var file: ReactorFile?
-    private var endsWithNewline = false
+    /// `nil` when only the file knows.
+    var endsWithNewline: Bool?
     private var indexBytes = 0
     private var indexEndsClean = true
     private var indexIsBehind = false
@@ -157,10 +158,12 @@ package struct SegmentStore: Sendable {
         var rest = slice
         defer { slice = rest }
         try attempt { store throws(SystemCallError) in
+            try store.findEnd()
             while !rest.isEmpty {
                 let (file, size) = try store.openCurrent()
                 let room = store.limits.segmentBytes - size
-                let count = rest.count <= room ? rest.count : store.cut(rest, room: room)
+                var count = rest.count
+                if count > room { count = try store.cut(rest, room: room) }
                 if count <= 0 {
                     try store.rotate()
                     continue
@@ -179,14 +182,28 @@ package struct SegmentStore: Sendable {
     }
 
     /// How many bytes of a slice that does not fit go into the present segment.
-    private func cut(_ slice: ReactorSlice, room: Int) -> Int {
+    private func cut(_ slice: ReactorSlice, room: Int) throws(SystemCallError) -> Int {
         guard room > 0 else { return 0 }
         if let cut = slice.newlineCut(limit: room, window: Self.newlineWindow) { return cut }
-        return room < Self.newlineWindow && endsWithNewline && currentSize != 0 ? 0 : room
+        return try isBestCut(room: room) ? 0 : room
+    }
+
+    /// Whether a segment with so much room ends well where it is, when what follows has no better place to cut.
+    func isBestCut(room: Int) throws(SystemCallError) -> Bool {
+        guard room < Self.newlineWindow, let size = currentSize, size > 0 else { return false }
+        if let endsWithNewline { return endsWithNewline }
+        return try lastByteIsNewline(size)
+    }
+
+    /// Goes to the end of the open file. Somebody else may have shortened it.
+    mutating func findEnd() throws(SystemCallError) {
+        guard let file, try file.seekToEnd() != currentSize else { return }
+        forget()
+        try load()
     }
 
     /// The current file, made if missing, and its size.
-    private mutating func openCurrent() throws(SystemCallError) -> (ReactorFile, Int) {
+    mutating func openCurrent() throws(SystemCallError) -> (ReactorFile, Int) {
         if let file, let size = currentSize { return (file, size) }
         try step(.open)
         if archives.keys.contains(where: { $0 > limits.archives })
@@ -194,11 +211,11 @@ package struct SegmentStore: Sendable {
         {
             try layOutAgain()
         }
-        let opened = try ReactorFile.appending(path(Self.current))
-        let size = try opened.facts().size
+        let opened = try ReactorFile.writing(path(Self.current))
+        let size = try opened.seekToEnd()
         file = opened
         currentSize = size
-        endsWithNewline = size > 0 ? try lastByteIsNewline(size) : false
+        endsWithNewline = nil
         // A start that names the present file would be misread once the file grows.
         if indexIsBehind { try? writeIndex(.start(offset: currentStart, inode: 0)) }
         return (opened, size)
@@ -214,7 +231,7 @@ package struct SegmentStore: Sendable {
     ///
     /// The index says beforehand where the new segment starts, and of which file the old one is: the only fact that
     /// tells, after an interruption, whether the renaming happened.
-    private mutating func rotate() throws(SystemCallError) {
+    mutating func rotate() throws(SystemCallError) {
         guard let old = file, let size = currentSize else { return }
         let start = currentStart + Int64(size)
         try? writeIndex(.start(offset: start, inode: old.facts().inode))
@@ -223,7 +240,7 @@ package struct SegmentStore: Sendable {
             try step(.remove)
             try ReactorDirectory.removeFile(path(Self.fresh))
             try step(.open)
-            let new = try ReactorFile.appending(path(Self.fresh), exclusively: true)
+            let new = try ReactorFile.writing(path(Self.fresh), exclusively: true)
             try step(.rename)
             try ReactorDirectory.rename(path(Self.fresh), path(Self.current))
             file = new
@@ -239,12 +256,14 @@ package struct SegmentStore: Sendable {
             try ReactorDirectory.rename(path(Self.current), path(Self.archive(1)))
             archives[1] = size
             try step(.open)
-            file = try ReactorFile.appending(path(Self.current), exclusively: true)
+            file = try ReactorFile.writing(path(Self.current), exclusively: true)
         }
         currentSize = 0
         currentStart = start
         endsWithNewline = false
         rotations += 1
+        // What did not fit on a full disk may fit now that the oldest archive is gone.
+        if indexIsBehind { try? writeIndex(.start(offset: start, inode: 0)) }
     }
 
     // MARK: - Index

@@ -61,6 +61,8 @@ final class StreamReader: Sendable {
 
     private func append(_ chunk: [UInt8]) async {
         var rest = chunk[...]
+        // What is left when nobody wants it any more counts as dropped.
+        defer { log.buffer.lost(rest.count) }
         while !rest.isEmpty, !isAbandoned() {
             let room = ConsoleSignal()
             switch log.buffer.room(onRoom: { room.set() }) {

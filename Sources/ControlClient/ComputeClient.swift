@@ -34,6 +34,11 @@ package struct ComputeClient: Sendable {
         self.times = times
     }
 
+    /// The same, asking `host`; `nil` = whichever fits.
+    func onHost(_ host: String?) -> ComputeClient {
+        ComputeClient(sender: sender, exchange: exchange, topic: topic, host: host, times: times)
+    }
+
     func target(_ host: String?) -> RPCTarget {
         RPCTarget(exchange: exchange, topic: topic, server: host, version: Self.version)
     }

@@ -1,9 +1,17 @@
 /// Makes a guest's output harmless for a terminal: control characters appear in caret notation, everything that is not
-/// UTF-8 as `\x` and two digits. Line feeds, carriage returns and tabs pass, and so does all printable text.
+/// UTF-8 as `\x` and two digits. Line feeds, carriage returns and tabs pass, all printable text, and colours: the
+/// escape sequence SGR of ECMA-48, section 8.3.117, which changes the look of text and nothing else.
 ///
-/// Works on a stream: a character that is cut at the end of a piece waits for the next one.
+/// Works on a stream: a character or sequence that is cut at the end of a piece waits for the next one.
 package struct TerminalFilter: Sendable {
+    private enum Sequence { case none, unfinished, colour(Int) }
+
+    private static let escape: UInt8 = 0x1B
+    /// A longer sequence is none.
+    private static let longestColour = 64
+
     private var partial: [UInt8] = []
+    private var isColoured = false
 
     package init() {}
 
@@ -14,6 +22,17 @@ package struct TerminalFilter: Sendable {
         output.reserveCapacity(input.count)
         var index = 0
         while index < input.count {
+            switch Self.sequence(input[index...]) {
+            case .none: break
+            case .unfinished:
+                partial = Array(input[index...])
+                return output
+            case .colour(let length):
+                output += input[index..<(index + length)]
+                index += length
+                isColoured = true
+                continue
+            }
             let length = Self.length(input[index])
             if length == 1 {
                 Self.write(ascii: input[index], &output)
@@ -36,12 +55,30 @@ package struct TerminalFilter: Sendable {
         return output
     }
 
-    /// What waits for its other half, at the end of the stream.
+    /// What waits for its other half, at the end of the stream, and the end of all colours.
     package mutating func finish() -> [UInt8] {
         var output: [UInt8] = []
-        for byte in partial { Self.write(hex: byte, &output) }
+        for byte in partial {
+            if byte < 0x80 { Self.write(ascii: byte, &output) } else { Self.write(hex: byte, &output) }
+        }
         partial = []
+        if isColoured { output += [Self.escape] + Array("[0m".utf8) }
+        isColoured = false
         return output
+    }
+
+    /// What the bytes begin with.
+    private static func sequence(_ bytes: ArraySlice<UInt8>) -> Sequence {
+        guard bytes.first == escape else { return .none }
+        for (position, byte) in bytes.prefix(longestColour).enumerated().dropFirst() {
+            switch (position, byte) {
+            case (1, UInt8(ascii: "[")): continue
+            case (2..., UInt8(ascii: "0")...UInt8(ascii: ";")): continue
+            case (2..., UInt8(ascii: "m")): return .colour(position + 1)
+            default: return .none
+            }
+        }
+        return bytes.count < longestColour ? .unfinished : .none
     }
 
     /// Bytes of the character that begins so; 0 = none does.

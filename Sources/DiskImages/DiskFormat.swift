@@ -64,8 +64,13 @@ struct DiskHeader: Sendable, Hashable {
         } else if let other = Self.refused.first(where: { starts($0.signature, at: $0.offset) }) {
             throw BackendError(.invalidArgument, "disk format \(other.name) is not accepted")
         } else {
-            self.init(format: .raw, virtualSize: (fileSize + 511) / 512 * 512)
+            self.init(rawOfSize: fileSize)
         }
+    }
+
+    /// A disk whose content means nothing but itself.
+    init(rawOfSize size: UInt64) {
+        self.init(format: .raw, virtualSize: (size + 511) / 512 * 512)
     }
 
     private init(format: DiskFormat, virtualSize: UInt64?) {

@@ -50,12 +50,19 @@ extension DiskImages {
     }
 
     /// Writes a self-contained copy of the disk, backing files included, to a new file.
-    package func exportDisk(_ source: String, to path: String, format name: String) async throws -> DiskInfo {
+    ///
+    /// - Parameter known: the source's format on record, see ``diskInfo(_:known:)``.
+    package func exportDisk(
+        _ source: String,
+        known: String? = nil,
+        to path: String,
+        format name: String
+    ) async throws -> DiskInfo {
         try Self.check(path: path)
         guard let format = DiskFormat(name: name) else {
             throw BackendError(.invalidArgument, "unknown disk format \(name)")
         }
-        let info = try await diskInfo(source)
+        let info = try await diskInfo(source, known: known)
         try await produce(path) { temporary in
             if info.backingFile == nil {
                 try await copy(source, info.format, to: temporary, format)
@@ -63,7 +70,7 @@ extension DiskImages {
                 try await convert(source, info.format, to: temporary, format)
             }
         }
-        return try await diskInfo(path)
+        return try await diskInfo(path, known: format.rawValue)
     }
 
     /// Copies a disk file as it is, layers included, to a new file; the two end up on different storage.

@@ -13,7 +13,7 @@ extension DiskImages {
     package func totalGB(of disks: [DiskAttachment]) async throws -> Int {
         var bytes: UInt64 = 0
         for disk in disks {
-            let info = try await diskInfo(disk.path)
+            let info = try await diskInfo(disk.path, known: disk.format)
             if disk.role == .root || disk.role == .ephemeral { bytes += info.virtualSize }
         }
         return Int((bytes + (1 << 30) - 1) >> 30)

@@ -102,9 +102,13 @@ package struct DiskImages: Sendable {
     }
 
     /// The disk's facts, from its own header; also while a machine uses it.
-    package func diskInfo(_ path: String) async throws -> DiskInfo {
+    ///
+    /// - Parameter known: the format on record. A guest writes what it likes into a raw disk, also the header of a
+    ///   format that refers to other files; so nothing is read from a disk that is known to be raw.
+    package func diskInfo(_ path: String, known: String? = nil) async throws -> DiskInfo {
         try Self.check(path: path)
-        let (header, occupied, backing) = try await work.run { _ in try Self.inspect(path) }
+        let isRaw = known == DiskFormat.raw.rawValue
+        let (header, occupied, backing) = try await work.run { _ in try Self.inspect(path, isRaw: isRaw) }
         if header.isEncrypted { throw BackendError(.invalidArgument, "\(path) is encrypted") }
         if header.hasDataFile { throw BackendError(.invalidArgument, "\(path) refers to a data file") }
         return DiskInfo(
@@ -137,11 +141,15 @@ package struct DiskImages: Sendable {
         return UInt64(line[line.index(after: open)...].prefix { $0.isNumber })
     }
 
-    static func inspect(_ path: String) throws(BackendError) -> (DiskHeader, occupied: UInt64, backing: String?) {
+    static func inspect(
+        _ path: String,
+        isRaw: Bool = false
+    ) throws(BackendError) -> (DiskHeader, occupied: UInt64, backing: String?) {
         guard let status = try FileCalls.status(path) else {
             throw BackendError(.notFound, "there is no disk \(path)")
         }
         guard status.isRegular else { throw BackendError(.invalidArgument, "\(path) is no disk file") }
+        if isRaw { return (DiskHeader(rawOfSize: status.size), status.occupied, nil) }
         let prefix = try FileCalls.read(path, offset: 0, count: DiskHeader.prefixLength)
         let footerStart = status.size - min(status.size, UInt64(DiskHeader.footerLength))
         let footer = try FileCalls.read(path, offset: footerStart, count: DiskHeader.footerLength)

@@ -35,6 +35,21 @@ enum ByteScan {
         UInt64(littleEndian: bytes.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self))
     }
 
+    /// Whether no byte is outside ASCII.
+    @inline(__always)
+    static func isASCII(_ bytes: Span<UInt8>) -> Bool {
+        var position = 0
+        while position &+ 8 <= bytes.count {
+            if hasTop(word(bytes, position)) { return false }
+            position &+= 8
+        }
+        while position < bytes.count {
+            if bytes[position] >= 0x80 { return false }
+            position &+= 1
+        }
+        return true
+    }
+
     /// The end of the run of bytes from `start` that need no thought in a JSON string, and whether it is ASCII.
     @inline(__always)
     static func plainRun(_ bytes: Span<UInt8>, from start: Int) -> (end: Int, isASCII: Bool) {

@@ -5,7 +5,7 @@ package import Support
 /// Text of an inner document is escaped while it is written, once for every document around it, so nothing is
 /// copied from layer to layer. The writer keeps the commas; it does not check that arrays and objects are closed.
 /// After an error what was written is worthless.
-package struct JSONWriter: Sendable {
+package struct JSONWriter: ~Copyable {
     /// How the text looks.
     package enum Style: Sendable {
         /// As Python's `json.dumps` writes it: blanks behind commas and colons, ASCII only.
@@ -14,8 +14,7 @@ package struct JSONWriter: Sendable {
         case compact
     }
 
-    /// What was written so far.
-    package private(set) var bytes: [UInt8] = []
+    private var output: ByteOutput
     private let style: Style
     /// How many strings are open around the document being written.
     private var level = 0
@@ -24,8 +23,13 @@ package struct JSONWriter: Sendable {
     /// - Parameter capacity: room that is reserved at the start, in bytes.
     package init(_ style: Style = .python, capacity: Int = 256) {
         self.style = style
-        bytes.reserveCapacity(capacity)
+        output = ByteOutput(capacity: capacity)
     }
+
+    /// What was written so far.
+    package var bytes: [UInt8] { output.bytes }
+    /// How many bytes that is.
+    package var count: Int { output.count }
 
     /// A whole document as bytes.
     ///
@@ -47,8 +51,9 @@ package struct JSONWriter: Sendable {
     package mutating func key(_ name: String) {
         separate()
         quote(name)
-        bytes.append(UInt8(ascii: ":"))
-        if style == .python { bytes.append(UInt8(ascii: " ")) }
+        output.reserve(2)
+        output.append(UInt8(ascii: ":"))
+        if style == .python { output.append(UInt8(ascii: " ")) }
         needsComma = false
     }
 
@@ -89,11 +94,11 @@ package struct JSONWriter: Sendable {
 
     /// The next value, or `text` in its place when the value has no JSON form.
     package mutating func write(_ value: JSONValue, otherwise text: String) {
-        let (length, comma) = (bytes.count, needsComma)
+        let (length, comma) = (output.count, needsComma)
         do {
             try write(value)
         } catch {
-            bytes.removeLast(bytes.count - length)
+            output.truncate(to: length)
             needsComma = comma
             write(text)
         }
@@ -104,24 +109,28 @@ package struct JSONWriter: Sendable {
         holding body: (inout JSONWriter) throws(Failure) -> Void
     ) throws(Failure) {
         separate()
+        reserve(0)
         quoteMark()
         level += 1
         needsComma = false
         try body(&self)
         level -= 1
+        reserve(0)
         quoteMark()
         needsComma = true
     }
 
     /// Text that is already as it must stand here, escapes of all layers included.
     package mutating func append(_ text: StaticString) {
-        text.withUTF8Buffer { bytes.append(contentsOf: $0) }
+        output.append(text)
     }
 
     /// Sixteen hexadecimal digits.
     package mutating func append(hex value: UInt64) {
-        let digits = (Self.hexDigits(value >> 32).bigEndian, Self.hexDigits(value & 0xFFFF_FFFF).bigEndian)
-        withUnsafeBytes(of: digits) { bytes.append(contentsOf: $0) }
+        let digits = (Self.hexDigits(value >> 32).byteSwapped, Self.hexDigits(value & 0xFFFF_FFFF).byteSwapped)
+        output.reserve(16)
+        output.append(word: digits.0, 8)
+        output.append(word: digits.1, 8)
     }
 
     /// The eight digits of a 32-bit number, the first one in the highest byte.
@@ -152,7 +161,7 @@ package struct JSONWriter: Sendable {
         case .bool(true): append("true")
         case .bool(false): append("false")
         case .int(let value): write(integer: value)
-        case .bigInteger(let digits): bytes.append(contentsOf: digits.utf8)
+        case .bigInteger(let digits): output.append(digits.utf8.span)
         case .double(let value): try write(double: value)
         case .string(let text): quote(text)
         case .array(let elements):
@@ -163,7 +172,7 @@ package struct JSONWriter: Sendable {
         case .object(let object):
             guard room > 0 else { throw tooDeep() }
             open(UInt8(ascii: "{"))
-            for member in object {
+            for member in object.elements {
                 key(member.key)
                 try write(member.value, room: room - 1)
             }
@@ -177,81 +186,87 @@ package struct JSONWriter: Sendable {
     }
 
     private mutating func open(_ bracket: UInt8) {
-        bytes.append(bracket)
+        output.reserve(1)
+        output.append(bracket)
         needsComma = false
     }
 
     private mutating func end(_ bracket: UInt8) {
-        bytes.append(bracket)
+        output.reserve(1)
+        output.append(bracket)
         needsComma = true
     }
 
+    @inline(__always)
     private mutating func separate() {
         if needsComma {
-            bytes.append(UInt8(ascii: ","))
-            if style == .python { bytes.append(UInt8(ascii: " ")) }
+            output.reserve(2)
+            output.append(UInt8(ascii: ","))
+            if style == .python { output.append(UInt8(ascii: " ")) }
         }
         needsComma = true
     }
 
     private func tooDeep() -> JSONError {
-        JSONError(.tooDeep, at: bytes.count, "more than \(JSONLimits.writingDepth) nested arrays and objects")
+        JSONError(.tooDeep, at: output.count, "more than \(JSONLimits.writingDepth) nested arrays and objects")
     }
 
     private mutating func write(integer value: Int64) {
-        if 0..<10 ~= value {
-            bytes.append(UInt8(ascii: "0") + UInt8(value))
-        } else {
-            bytes.append(contentsOf: String(value).utf8)
-        }
+        output.reserve(20)
+        if value < 0 { output.append(UInt8(ascii: "-")) }
+        var rest = value.magnitude
+        let first = output.count
+        repeat {
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            output.append(UInt8(ascii: "0") + UInt8(digit))
+            rest = quotient
+        } while rest > 0
+        output.reverse(from: first)
     }
 
     private mutating func write(double value: Double) throws(JSONError) {
         guard value.isFinite else {
-            throw JSONError(.notFinite, at: bytes.count, "a number that is not finite has no JSON form")
+            throw JSONError(.notFinite, at: output.count, "a number that is not finite has no JSON form")
         }
-        bytes.append(contentsOf: PythonNumber.text(value).utf8)
+        output.append(PythonNumber.text(value).utf8.span)
     }
 
     // MARK: Strings
 
     private mutating func quote(_ text: String) {
-        var text = text
+        let bytes = text.utf8.span
+        reserve(bytes.count)
         quoteMark()
-        // The text's bytes are used within the call only.
-        text.withUTF8 { escape($0.span) }
+        escape(bytes)
         quoteMark()
+    }
+
+    /// Room for so many bytes of text that stand as they are, whole words at a time, one escape, and a quote.
+    @inline(__always)
+    private mutating func reserve(_ count: Int) {
+        output.reserve(count + 8 + 4 * ((1 << level) + 6))
     }
 
     private mutating func escape(_ text: Span<UInt8>) {
         var position = 0
         while position < text.count {
-            let end = plainRun(text, from: position)
-            if end > position {
-                text.extracting(unchecked: position..<end).withUnsafeBufferPointer { bytes.append(contentsOf: $0) }
-                position = end
+            if position &+ 8 <= text.count {
+                let word = ByteScan.word(text, position)
+                let marks = style == .python ? ByteScan.specialOrNotASCII(word) : ByteScan.special(word)
+                let length = marks == 0 ? 8 : ByteScan.before(marks)
+                output.append(word: word, length)
+                position &+= length
+                if marks == 0 { continue }
             }
-            guard position < text.count else { return }
-            position += escapeOne(text, position)
-        }
-    }
-
-    /// The end of the run of bytes from `start` that stand as they are.
-    @inline(__always)
-    private func plainRun(_ text: Span<UInt8>, from start: Int) -> Int {
-        guard style == .python else { return ByteScan.plainRun(text, from: start).end }
-        var position = start
-        while position &+ 8 <= text.count {
-            let marks = ByteScan.specialOrNotASCII(ByteScan.word(text, position))
-            if marks != 0 { return position &+ ByteScan.before(marks) }
-            position &+= 8
-        }
-        while position < text.count {
             let byte = text[position]
-            if byte == 0x22 || byte == 0x5C || byte < 0x20 || byte >= 0x7F { break }
-            position &+= 1
+            if byte == 0x22 || byte == 0x5C || byte < 0x20 || (style == .python && byte >= 0x7F) {
+                position &+= escapeOne(text, position)
+                reserve(text.count - position)
+            } else {
+                output.append(byte)
+                position &+= 1
+            }
         }
-        return position
     }
 
     /// Writes the escape of the character at `position`; returns its length in the text.
@@ -294,12 +309,12 @@ package struct JSONWriter: Sendable {
 
     private mutating func short(_ letter: UInt8) {
         backslash()
-        bytes.append(letter)
+        output.append(letter)
     }
 
     private mutating func unicode(_ unit: UInt32) {
         backslash()
-        bytes.append(UInt8(ascii: "u"))
+        output.append(UInt8(ascii: "u"))
         append(hexDigit: UInt64(unit >> 12))
         append(hexDigit: UInt64(unit >> 8))
         append(hexDigit: UInt64(unit >> 4))
@@ -308,19 +323,18 @@ package struct JSONWriter: Sendable {
 
     private mutating func append(hexDigit value: UInt64) {
         let digit = UInt8(truncatingIfNeeded: value & 0xF)
-        bytes.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
+        output.append(digit < 10 ? 0x30 + digit : 0x57 + digit)
     }
 
     /// A backslash as it stands under the strings that are open.
     @inline(__always)
     private mutating func backslash() {
-        bytes.append(UInt8(ascii: "\\"))
-        if level > 0 { for _ in 1..<(1 << level) { bytes.append(UInt8(ascii: "\\")) } }
+        for _ in 0..<(1 << level) { output.append(UInt8(ascii: "\\")) }
     }
 
     @inline(__always)
     private mutating func quoteMark() {
-        if level > 0 { for _ in 1..<(1 << level) { bytes.append(UInt8(ascii: "\\")) } }
-        bytes.append(UInt8(ascii: "\""))
+        if level > 0 { for _ in 1..<(1 << level) { output.append(UInt8(ascii: "\\")) } }
+        output.append(UInt8(ascii: "\""))
     }
 }

@@ -25,6 +25,7 @@ package final class CommitterPool: Sendable {
 
     func ready(_ journal: Journal) throws { try core.ready(journal) }
     func lazy(_ journal: Journal) throws { try core.lazy(journal) }
+    func scrubLater(_ journal: Journal) { core.scrubLater(journal) }
     func touched(_ journal: Journal, isOpen: Bool) { core.touched(journal, isOpen: isOpen) }
     var metrics: JournalMetrics { core.metrics }
 }
@@ -46,6 +47,10 @@ private final class Core: Sendable {
         var lazy: [Journal] = []
         /// When the journals in `lazy` have waited long enough.
         var lazyDeadline = DispatchTime.distantFuture
+        /// Journals whose log holds bodies of ended requests.
+        var scrubs: Deque<Journal> = []
+        /// When the first of them is due.
+        var scrubDeadline = DispatchTime.distantFuture
         var started = 0
         var stopped = false
         /// Open files by journal, with the time of their last use in commits.
@@ -60,6 +65,11 @@ private final class Core: Sendable {
 
     /// How long a confirmation may wait for a commit to share.
     private static let patience = DispatchTimeInterval.milliseconds(100)
+    /// How long the body of an ended request may stay in a log, so that one scrub serves many requests.
+    private static let scrubDelay = DispatchTimeInterval.seconds(2)
+    /// Scrubs in a row, and the pause after them: each costs the disk two flushes, and requests come first.
+    private static let scrubsAtOnce = 4
+    private static let scrubPause = DispatchTimeInterval.milliseconds(100)
 
     private let state = Mutex(State())
     private let work = DispatchSemaphore(value: 0)
@@ -86,6 +96,17 @@ private final class Core: Sendable {
             return state.lazy.count == 1
         }
         // A thread that waits without a limit has to learn that there is a limit now.
+        if wake { work.signal() }
+    }
+
+    /// Puts a journal in line for ``Journal/scrub()``.
+    func scrubLater(_ journal: Journal) {
+        let wake = state.withLock { state in
+            state.scrubs.append(journal)
+            guard state.scrubDeadline == .distantFuture else { return false }
+            state.scrubDeadline = .now() + Self.scrubDelay
+            return true
+        }
         if wake { work.signal() }
     }
 
@@ -134,19 +155,28 @@ private final class Core: Sendable {
 
     private func run() {
         while true {
-            _ = work.wait(timeout: state.withLock { $0.lazyDeadline })
-            let (journals, stopped) = state.withLock { state -> ([Journal], Bool) in
+            _ = work.wait(timeout: state.withLock { min($0.lazyDeadline, $0.scrubDeadline) })
+            let (journals, scrubs, stopped) = state.withLock { state -> ([Journal], [Journal], Bool) in
                 var journals = state.ready.popFirst().map { [$0] } ?? []
                 if state.stopped || DispatchTime.now() >= state.lazyDeadline {
                     journals += state.lazy
                     state.lazy.removeAll()
                     state.lazyDeadline = .distantFuture
                 }
-                return (journals, state.stopped)
+                return (journals, journals.isEmpty ? takeScrubs(&state) : [], state.stopped)
             }
             for journal in journals { journal.commitPending() }
+            for journal in scrubs { journal.scrub() }
             if stopped && journals.isEmpty { return }
             if stopped { work.signal() }
         }
+    }
+
+    private func takeScrubs(_ state: inout State) -> [Journal] {
+        guard DispatchTime.now() >= state.scrubDeadline else { return [] }
+        let due = Array(state.scrubs.prefix(Self.scrubsAtOnce))
+        state.scrubs.removeFirst(due.count)
+        state.scrubDeadline = state.scrubs.isEmpty ? .distantFuture : .now() + Self.scrubPause
+        return due
     }
 }

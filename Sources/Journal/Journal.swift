@@ -19,6 +19,8 @@ package final class Journal: Sendable {
         var pending: Deque<JournalOperation> = []
         var turn = Turn.idle
         var closed = false
+        /// Whether the log holds bodies of ended requests, and the pool knows.
+        var awaitsScrub = false
     }
 
     /// Rows in one transaction; bounds how long the first of a flood waits.
@@ -111,6 +113,11 @@ package final class Journal: Sendable {
         }
         guard !batch.isEmpty else { return }
         let isOpen = store.commit(batch)
+        if isOpen, batch.contains(where: \.endsRequest) { requestScrub() }
+        endTurn(isOpen: isOpen)
+    }
+
+    private func endTurn(isOpen: Bool) {
         let turn = state.withLock { state -> State.Turn in
             if state.pending.isEmpty {
                 state.turn = .idle
@@ -122,6 +129,27 @@ package final class Journal: Sendable {
         // Only now: the pool must be able to close the file from here on.
         pool.touched(self, isOpen: isOpen)
         if turn != .idle { enterLine(turn) }
+    }
+
+    private func requestScrub() {
+        let isFirst = state.withLock { state in
+            defer { state.awaitsScrub = true }
+            return !state.awaitsScrub
+        }
+        if isFirst { pool.scrubLater(self) }
+    }
+
+    /// Takes what ended requests have left out of the write-ahead log: bodies may hold passwords and tokens. In the
+    /// database itself SQLite overwrites them when their rows go. Called by a committer thread, which may block.
+    func scrub() {
+        let isFree = state.withLock { state in
+            state.awaitsScrub = false
+            guard state.turn != .running else { return false }
+            state.turn = .running
+            return true
+        }
+        guard isFree else { return requestScrub() }
+        endTurn(isOpen: store.scrub())
     }
 
     /// Closes the file until its next use, unless it is in use.

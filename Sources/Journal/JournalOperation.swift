@@ -32,6 +32,11 @@ struct JournalOperation: Sendable {
         if case .delivered = kind { true } else { false }
     }
 
+    /// Whether it leaves the body of an ended request behind in the write-ahead log.
+    var endsRequest: Bool {
+        if case .finish = kind { true } else { false }
+    }
+
     var isClose: Bool {
         if case .close = kind { true } else { false }
     }

@@ -66,6 +66,21 @@ final class JournalStore: Sendable {
         return isOpen
     }
 
+    /// Folds the write-ahead log into the database and cuts it to nothing. A failure costs nothing but secrecy: it is
+    /// logged, and the next request to end brings another attempt.
+    ///
+    /// - Returns: whether the file is open now.
+    func scrub() -> Bool {
+        state.withLock { state in
+            do {
+                try state.queue?.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+            } catch {
+                logger.warning("journal's log not cleared", metadata: ["path": "\(path)", "error": "\(error)"])
+            }
+            return state.queue != nil
+        }
+    }
+
     private typealias Results = [Result<JournalOperation.Value, any Error>]
 
     private func write(_ batch: [JournalOperation], _ state: inout State) -> Results {

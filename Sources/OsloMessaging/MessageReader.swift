@@ -7,6 +7,8 @@ import Support
 struct MessageReader: Sendable {
     /// Bounds for the body, compressed or not, and for the inner document.
     var limits: JSONLimits
+    /// What reads the documents.
+    var parser = JSONParser.jansson
 
     /// What was found.
     enum Content {
@@ -37,7 +39,7 @@ struct MessageReader: Sendable {
         if let inner = EnvelopeScan.inner(bytes.span) { return .document(inner) }
         let value: JSONValue
         do {
-            value = try JSONReader.read(bytes, limits: limits)
+            value = try JSONReader.read(bytes, limits: limits, parser: parser)
         } catch {
             throw MessageRejection(error, body: original)
         }

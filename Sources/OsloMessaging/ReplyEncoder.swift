@@ -60,7 +60,7 @@ package struct ReplyEncoder: Sendable {
         writer.append(#", \"_unique_id\": \""#)
         ids.appendNext(to: &writer)
         writer.append(#"\"}"}"#)
-        room = min(max(writer.bytes.count + 64, 512), Self.mostRoom)
+        room = min(max(writer.count + 64, 512), Self.mostRoom)
         return .reply(writer.bytes, to: address.queue, mandatory: mandatory)
     }
 }

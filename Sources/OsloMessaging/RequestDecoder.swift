@@ -30,9 +30,11 @@ package struct AnswerableRequest: Sendable, Hashable {
 package struct RequestDecoder: Sendable {
     private let reader: MessageReader
 
-    /// - Parameter limits: for the body, compressed or not, and the depth of its documents.
-    package init(limits: JSONLimits = JSONLimits()) {
-        reader = MessageReader(limits: limits)
+    /// - Parameters:
+    ///   - limits: for the body, compressed or not, and the depth of its documents.
+    ///   - parser: what reads the documents.
+    package init(limits: JSONLimits = JSONLimits(), parser: JSONParser = .jansson) {
+        reader = MessageReader(limits: limits, parser: parser)
     }
 
     package func decode(body: [UInt8], properties: MessageProperties) -> DecodedMessage {
@@ -44,7 +46,7 @@ package struct RequestDecoder: Sendable {
             case .object(let object):
                 for member in object { fields.take(member.key.utf8.span, member.value) }
             case .document(let inner):
-                guard try Self.read(inner, reader.limits, body, into: &fields) else {
+                guard try read(inner, body, into: &fields) else {
                     throw MessageRejection(.notAnObject, "the inner message is not an object", body: body)
                 }
             }
@@ -54,14 +56,15 @@ package struct RequestDecoder: Sendable {
         }
     }
 
-    private static func read(
+    private func read(
         _ inner: [UInt8],
-        _ limits: JSONLimits,
         _ body: [UInt8],
         into fields: inout RequestFields
     ) throws(MessageRejection) -> Bool {
         do throws(JSONError) {
-            return try JSONReader.forEachMember(of: inner.span, limits: limits) { fields.take($0, $1) }
+            return try JSONReader.forEachMember(of: inner.span, limits: reader.limits, parser: reader.parser) {
+                fields.take($0, $1)
+            }
         } catch {
             throw MessageRejection(error, body: body)
         }

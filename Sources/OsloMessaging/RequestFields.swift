@@ -10,7 +10,7 @@ struct RequestFields {
     private var replyQueue: JSONValue?
     private var timeout: JSONValue?
     private var uniqueID: JSONValue?
-    private var context = JSONObject()
+    private var context = JSONObject(minimumCapacity: 16)
 
     /// Takes one member; unknown ones are ignored, of repeated ones the last counts.
     mutating func take(_ key: Span<UInt8>, _ value: JSONValue) {

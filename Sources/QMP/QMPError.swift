@@ -1,5 +1,5 @@
 /// What went wrong between us and a QEMU monitor.
-package struct QMPError: Error, Sendable, CustomStringConvertible {
+package struct QMPError: Error, Hashable, CustomStringConvertible {
     package enum Code: String, Sendable {
         /// Nobody listens, or the greeting did not come in time: another client may hold the monitor.
         case unreachable

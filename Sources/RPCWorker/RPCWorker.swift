@@ -87,7 +87,11 @@ package final class RPCWorker: Service {
         }
         let identities = services.flatMap { service in
             settings.topics.map { topic in
-                ServerIdentity(topic: topic, server: service.name, fanoutID: UniqueID.make())
+                ServerIdentity(
+                    topic: topic,
+                    server: service.name,
+                    fanoutID: FanoutSeed.id(settings.fanoutSeed, topic: topic, server: service.name)
+                )
             }
         }
         let topology = ServerTopology(servers: identities, exchange: settings.exchange, options: settings.topology)
@@ -145,6 +149,19 @@ package final class RPCWorker: Service {
         for channel in channels { try await channel.session.waitUntilReady() }
     }
 
+    /// Returns when every session's I/O thread has answered: a sign of life.
+    package func checkIn() async {
+        for channel in channels { await channel.session.checkIn() }
+    }
+
+    /// Lets the graceful shutdown that follows leave things to another process, which serves the same hosts with the
+    /// same ``RPCWorkerSettings/fanoutSeed``: the fan-out queues stay, and what is not done within `drainTimeout` is
+    /// done there instead of failing.
+    package func handOver(drainTimeout: Duration) {
+        engine.handsOver.store(true, ordering: .releasing)
+        engine.drainTimeout.withLock { $0 = drainTimeout }
+    }
+
     package var status: RPCWorkerStatus {
         let (running, queued, held) = engine.admission.withLock { ($0.running, $0.waiting, $0.held) }
         return RPCWorkerStatus(
@@ -160,7 +177,8 @@ package final class RPCWorker: Service {
     }
 
     /// Changes how much is admitted from here on; what runs or waits is not touched.
-    package func update(_ limits: AdmissionLimits) {
+    package func update(_ limits: AdmissionLimits, drainTimeout: Duration? = nil) {
+        if let drainTimeout { engine.drainTimeout.withLock { $0 = drainTimeout } }
         engine.admission.withLock { $0.limits = limits }
         engine.startWaiting()
     }
@@ -199,10 +217,13 @@ package final class RPCWorker: Service {
             for channel in channels { group.addTask { await channel.session.stopConsuming() } }
         }
         await engine.drain()
+        let staysAway = !engine.handsOver.load(ordering: .acquiring)
         await withDiscardingTaskGroup { group in
             for channel in channels {
                 channel.publisher.close()
-                group.addTask { await channel.session.close(draining: self.settings.closeTimeout) }
+                group.addTask {
+                    await channel.session.close(draining: self.settings.closeTimeout, deletingQueues: staysAway)
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 package import JSONCodec
 package import OsloMessaging
+import Support
 
 /// How many mutating requests a process takes on.
 package struct AdmissionLimits: Sendable, Hashable {
@@ -69,6 +70,10 @@ package struct RPCWorkerSettings: Sendable {
     /// Bodies above this size are rejected.
     package var maximumMessageBytes: Int
     package var decoding: JSONLimits
+    /// What names of reply queues begin with; empty = anything. Whoever may send requests could otherwise have replies
+    /// published to any queue of the broker, also to those that his own account may not write to.
+    package var replyQueuePrefixes: [String]
+    package var parser: JSONParser
     /// `_unique_id`s of reads that are remembered per host.
     package var duplicateCapacity: Int
     /// Answer `oslo_rpc_server_ping` (`rpc_ping_enabled`).
@@ -77,6 +82,8 @@ package struct RPCWorkerSettings: Sendable {
     package var drainTimeout: Duration
     /// How long it waits for cancelled operations, and then for replies to be confirmed.
     package var closeTimeout: Duration
+    /// Whence the names of fan-out queues come: the same seed, host and topic give the same queue.
+    package var fanoutSeed: String
 
     package init(
         exchange: String = "nova",
@@ -89,10 +96,13 @@ package struct RPCWorkerSettings: Sendable {
         replies: ReplySettings = ReplySettings(),
         maximumMessageBytes: Int = 16 << 20,
         decoding: JSONLimits = JSONLimits(),
+        replyQueuePrefixes: [String] = ["reply_"],
+        parser: JSONParser = .jansson,
         duplicateCapacity: Int = 4096,
         ping: Bool = false,
         drainTimeout: Duration = .seconds(30),
-        closeTimeout: Duration = .seconds(5)
+        closeTimeout: Duration = .seconds(5),
+        fanoutSeed: String = UniqueID.make()
     ) {
         self.exchange = exchange
         self.topics = topics
@@ -104,9 +114,12 @@ package struct RPCWorkerSettings: Sendable {
         self.replies = replies
         self.maximumMessageBytes = maximumMessageBytes
         self.decoding = decoding
+        self.replyQueuePrefixes = replyQueuePrefixes
+        self.parser = parser
         self.duplicateCapacity = duplicateCapacity
         self.ping = ping
         self.drainTimeout = drainTimeout
         self.closeTimeout = closeTimeout
+        self.fanoutSeed = fanoutSeed
     }
 }

@@ -25,10 +25,17 @@ struct OwedRecord: Sendable {
 /// counted, and the queue is taken for gone for a while. More than ``ReplySettings/waitingLimit`` waiting replies are
 /// dropped at once.
 final class ReplyPublisher: Sendable {
-    private struct Reply: Sendable {
+    /// An object, so that whoever waits for its outcome holds one reference instead of a message in parts.
+    private final class Reply: Sendable {
         let message: OutboundMessage
         let owed: OwedRecord?
-        var giveUpAt: ContinuousClock.Instant?
+        let giveUpAt: ContinuousClock.Instant?
+
+        init(message: OutboundMessage, owed: OwedRecord?, giveUpAt: ContinuousClock.Instant? = nil) {
+            self.message = message
+            self.owed = owed
+            self.giveUpAt = giveUpAt
+        }
     }
 
     private struct State {
@@ -99,9 +106,7 @@ final class ReplyPublisher: Sendable {
 
     private func retry(_ reply: Reply, isMissing: Bool) {
         let now = ContinuousClock.now
-        var reply = reply
         let giveUpAt = reply.giveUpAt ?? now + settings.retryTimeout
-        reply.giveUpAt = giveUpAt
         let (next, waiting) = state.withLock { state -> (Next, Int) in
             if state.closing { return (.leave, state.waiting) }
             if now >= giveUpAt {
@@ -115,7 +120,8 @@ final class ReplyPublisher: Sendable {
         switch next {
         case .retry:
             metrics.repliesOwed.set(waiting)
-            timers.schedule(after: settings.retryPause) { [self, reply] in again(reply) }
+            let repetition = Reply(message: reply.message, owed: reply.owed, giveUpAt: giveUpAt)
+            timers.schedule(after: settings.retryPause) { [self] in again(repetition) }
         case .giveUp: drop(reply, reason: isMissing ? "its queue stayed away" : "it could not be published")
         case .full: drop(reply, reason: "too many replies wait for their queues")
         case .leave: metrics.repliesLeft.increment()

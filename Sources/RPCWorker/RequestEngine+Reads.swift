@@ -33,7 +33,7 @@ extension RequestEngine {
     }
 
     private func start(_ first: ReadTicket) {
-        tasks.start { [self] in
+        reading.start { [self] in
             var next: ReadTicket? = first
             while let ticket = next {
                 await run(ticket)

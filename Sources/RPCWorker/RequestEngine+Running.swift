@@ -130,6 +130,13 @@ extension RequestEngine {
                 )
             }
         }
+        if isLeftToNext(outcome) {
+            logger.notice(
+                "operation left to the next process",
+                metadata: [LogKey.host: "\(host.name)", LogKey.method: "\(request.method)"]
+            )
+            return
+        }
         let kept = outcome.kept
         do {
             let owed = message.map { OwedReply(queue: $0.routingKey, body: $0.body) }

@@ -18,6 +18,8 @@ final class RequestEngine: Sendable {
     let timers: TimerQueue
     let monitor: CallMonitor
     let tasks = OperationTasks()
+    /// The same for reads that may wait.
+    let reading = OperationTasks()
     /// Requests that were taken: reads until they are answered, mutating ones from journalling to their end.
     let outstanding = Outstanding()
     let decoder: RequestDecoder
@@ -25,6 +27,10 @@ final class RequestEngine: Sendable {
     let reads: Mutex<ReadGate<ReadTicket>>
     /// Nothing new starts: the worker is closing.
     let isClosing = Atomic<Bool>(false)
+    /// Another process goes on with what is not done when this one closes.
+    let handsOver = Atomic<Bool>(false)
+    /// How long a drain waits, see ``RPCWorkerSettings/drainTimeout``.
+    let drainTimeout: Mutex<Duration>
     /// Waiting requests start only from here on.
     let isServing = Atomic<Bool>(false)
     /// For replies that are made on I/O threads, where it is not contended.
@@ -32,12 +38,13 @@ final class RequestEngine: Sendable {
 
     init(hosts: Int, settings: RPCWorkerSettings, logger: Logger) {
         self.settings = settings
+        drainTimeout = Mutex(settings.drainTimeout)
         self.logger = logger
         log = OperationLog(logger: logger)
         metrics = WorkerMetrics()
         timers = TimerQueue()
         monitor = CallMonitor(timers: timers, mandatory: settings.replies.mandatory, metrics: metrics)
-        decoder = RequestDecoder(limits: settings.decoding)
+        decoder = RequestDecoder(limits: settings.decoding, parser: settings.parser)
         admission = Mutex(Admission(hosts: hosts, limits: settings.admission))
         reads = Mutex(ReadGate(limit: settings.reads))
         encoder = Mutex(ReplyEncoder(mandatory: settings.replies.mandatory))

@@ -12,11 +12,13 @@ final class SessionSink: DeliveryHandler {
     private let link: BrokerLink
     /// By consumer tag.
     private let hosts: [String: HostService]
+    private let rules: RequestRules
 
     init(engine: RequestEngine, link: BrokerLink, hosts: [String: HostService]) {
         self.engine = engine
         self.link = link
         self.hosts = hosts
+        rules = RequestRules(replyQueuePrefixes: engine.settings.replyQueuePrefixes)
     }
 
     func sessionChanged(_ event: SessionEvent) {
@@ -35,14 +37,26 @@ final class SessionSink: DeliveryHandler {
             return .reject(requeue: false)
         }
         switch engine.decoder.decode(body: delivery.body, properties: delivery.properties) {
-        case .request(let request): return dispatch(request, delivery, host)
-        case .answerable(let call): return refuse(call, host)
+        case .request(let request):
+            let violation = rules.violation(request.reply, uniqueID: request.uniqueID, method: request.method)
+            if let violation { return reject(delivery, violation) }
+            return dispatch(request, delivery, host)
+        case .answerable(let call):
+            let violation = rules.violation(call.reply, uniqueID: call.uniqueID, method: call.method)
+            if let violation { return reject(delivery, violation) }
+            return refuse(call, host)
         case .ignored: return .acknowledge
         case .rejected(let rejection):
             engine.metrics.rejected(rejection.code)
             engine.log.rejected(delivery, reason: "\(rejection)")
             return .reject(requeue: false)
         }
+    }
+
+    private func reject(_ delivery: Delivery, _ violation: String) -> Settlement {
+        engine.metrics.rejected(.invalidRequest)
+        engine.log.rejected(delivery, reason: violation)
+        return .reject(requeue: false)
     }
 
     private func dispatch(_ request: RPCRequest, _ delivery: Delivery, _ host: HostService) -> Settlement? {

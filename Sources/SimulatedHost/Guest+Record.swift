@@ -73,9 +73,6 @@ extension Guest {
 }
 
 extension JSONObject {
-    /// A number that counts something; 0 when absent.
-    func count(_ key: String) -> UInt64 { self[key]?.intValue.map { UInt64(clamping: $0) } ?? 0 }
-
     /// Bytes written as base64; none when absent.
     fileprivate func bytes(_ key: String) -> [UInt8] { self[key]?.stringValue.flatMap { Base64.decode($0) } ?? [] }
 }

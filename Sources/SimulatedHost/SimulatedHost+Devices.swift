@@ -32,7 +32,7 @@ extension SimulatedHost {
         try await perform(.exportRootDisk, uuid) {
             let root = try find(uuid).read { state, _ in state.spec.disks.first { $0.role == .root } }
             guard let root else { throw BackendError(.invalidState, "machine \(uuid) has no root disk") }
-            return try await images.exportDisk(root.path, to: path, format: format)
+            return try await images.exportDisk(root.path, known: root.format, to: path, format: format)
         }
     }
 
@@ -41,7 +41,7 @@ extension SimulatedHost {
     package func attachDisk(_ disk: DiskAttachment, to uuid: InstanceUUID) async throws {
         try await perform(.attachDisk, uuid) {
             let machine = try find(uuid)
-            _ = try await images.diskInfo(disk.path)
+            _ = try await images.diskInfo(disk.path, known: disk.format)
             try machine.update { state, _ throws(BackendError) in
                 if state.spec.disks.contains(where: { $0.path == disk.path }) { return }
                 if state.spec.disks.contains(where: { $0.address == disk.address }) {
@@ -99,7 +99,7 @@ extension SimulatedHost {
             guard let path = (data["device_path"] ?? data["path"])?.stringValue else {
                 throw BackendError(.invalidArgument, "volume \(volume.volumeID) has no device_path")
             }
-            _ = try await images.diskInfo(path)
+            _ = try await images.diskInfo(path, known: data["format"]?.stringValue ?? "raw")
             world.connect(.init(host: name, volumeID: volume.volumeID, path: path))
             return path
         }

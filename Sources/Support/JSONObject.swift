@@ -22,6 +22,8 @@ package struct JSONObject: Sendable {
 
     package var count: Int { members.count }
     package var isEmpty: Bool { members.isEmpty }
+    /// The members as an array, which is faster to go through than the object itself.
+    package var elements: [Element] { members }
     package var keys: some Sequence<String> { members.lazy.map(\.key) }
 
     /// The member's value; assigning `nil` removes the member.
@@ -54,7 +56,9 @@ package struct JSONObject: Sendable {
 
     private func position(of key: String) -> Int? {
         if members.count > Self.linearLimit { return index[key] }
-        return members.firstIndex { $0.key == key }
+        // Comparing lengths first spares nearly every comparison of text.
+        let length = key.utf8.count
+        return members.firstIndex { $0.key.utf8.count == length && $0.key == key }
     }
 
     private mutating func rebuildIndex() {

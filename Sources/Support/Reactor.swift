@@ -4,16 +4,21 @@ import Synchronization
 
 /// One thread with one epoll set: tells handlers that their descriptors are readable, and runs timers.
 ///
+/// A descriptor is watched for one report at a time: after it nothing is reported until the handler's verdict, or
+/// ``watchAgain(_:_:)`` from elsewhere, asks for the next.
+///
 /// Everything a handler or a timer does on this thread must be short and must not block. Requests from other threads
 /// are queued and taken in order. The number of descriptors, timers and requests is bounded by who uses the reactor.
 /// The thread ends when the last holder of the reactor lets go of it; handlers and timers are dropped then.
 package final class Reactor: Sendable {
     private let requests: ReactorRequests
+    private let epoll: Int32
 
     package init(name: String) throws(SystemCallError) {
         let requests = try ReactorRequests()
         self.requests = requests
         let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        self.epoll = epoll
         guard epoll >= 0 else { throw SystemCallError("epoll_create1", errno) }
         try ReactorThread.start(name: name) {
             var loop = ReactorLoop(epoll: epoll, requests: requests)
@@ -32,6 +37,12 @@ package final class Reactor: Sendable {
     /// Watches again after ``ReactorVerdict/pause``, or earlier than a ``ReactorVerdict/rest(_:)`` says.
     package func resume(_ token: ReactorToken) {
         requests.append(.resume(token))
+    }
+
+    /// The same after a report, without waking the reactor's thread. The caller knows that ``remove(_:then:)`` has not
+    /// been asked for and will not be before this returns: the number could name another file by then.
+    package func watchAgain(_ token: ReactorToken, _ descriptor: Int32) {
+        _ = ReactorLoop.control(epoll, EPOLL_CTL_MOD, descriptor, token.number)
     }
 
     /// Stops watching; `then` runs on the reactor's thread, after which the handler is not called any more.
@@ -60,6 +71,8 @@ package enum ReactorVerdict: Sendable, Equatable {
     case again
     /// Watch again after a while, so that small pieces gather meanwhile.
     case rest(Duration)
+    /// Call ``ReactorHandler/gathered()`` after a while, without watching meanwhile.
+    case gather(Duration)
     /// Watch again when told so.
     case pause
     /// Forget it.
@@ -71,8 +84,15 @@ package protocol ReactorHandler: AnyObject, Sendable {
     /// The descriptor is readable, at its end, or broken.
     func ready() -> ReactorVerdict
 
+    /// The time of ``ReactorVerdict/gather(_:)`` is over.
+    func gathered() -> ReactorVerdict
+
     /// The descriptor cannot be watched; it is forgotten.
     func refused(_ error: SystemCallError)
+}
+
+extension ReactorHandler {
+    package func gathered() -> ReactorVerdict { ready() }
 }
 
 /// A point of the monotonic clock.

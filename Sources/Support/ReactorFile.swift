@@ -7,8 +7,8 @@ package final class ReactorFile: Sendable {
         package let inode: UInt64
     }
 
-    private let descriptor: Int32
-    private let path: String
+    let descriptor: Int32
+    let path: String
 
     /// Opens for reading; `nil` if there is no such file. A symbolic link in the last place is refused.
     package static func reading(_ path: String) throws(SystemCallError) -> ReactorFile? {
@@ -23,6 +23,12 @@ package final class ReactorFile: Sendable {
     /// Opens for appending, mode 0600, made if missing; with `exclusively` it must be missing.
     package static func appending(_ path: String, exclusively: Bool = false) throws(SystemCallError) -> ReactorFile {
         try ReactorFile(path, flags: O_WRONLY | O_APPEND | O_CREAT | (exclusively ? O_EXCL : 0))
+    }
+
+    /// Opens for writing at a position, mode 0600, made if missing; with `exclusively` it must be missing. The position is
+    /// the file's beginning until ``seekToEnd()``. Only such a file takes bytes from a ``ReactorPipe``.
+    package static func writing(_ path: String, exclusively: Bool = false) throws(SystemCallError) -> ReactorFile {
+        try ReactorFile(path, flags: O_WRONLY | O_CREAT | (exclusively ? O_EXCL : 0))
     }
 
     private init(_ path: String, flags: Int32) throws(SystemCallError) {
@@ -43,6 +49,15 @@ package final class ReactorFile: Sendable {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw SystemCallError("fstat", errno, path: path) }
         return Facts(size: Int(status.st_size), inode: UInt64(status.st_ino))
+    }
+
+    /// Sets the position behind the last byte.
+    ///
+    /// - Returns: the file's size.
+    package func seekToEnd() throws(SystemCallError) -> Int {
+        let size = lseek(descriptor, 0, SEEK_END)
+        guard size >= 0 else { throw SystemCallError("lseek", errno, path: path) }
+        return Int(size)
     }
 
     /// One `write`: may take less than all, never nothing.

@@ -6,7 +6,7 @@ struct ReactorLoop: ~Copyable {
     private struct Registration {
         let descriptor: Int32
         let handler: any ReactorHandler
-        var watched: Bool
+        var isKnown = false
         /// Counts rests, so that a timer of an earlier one finds itself outdated.
         var rest: UInt64 = 0
     }
@@ -14,6 +14,7 @@ struct ReactorLoop: ~Copyable {
     private enum Due {
         case body(@Sendable () -> Void)
         case resume(UInt64, rest: UInt64)
+        case gathered(UInt64, rest: UInt64)
     }
 
     private static let eventsAtOnce = 128
@@ -31,7 +32,7 @@ struct ReactorLoop: ~Copyable {
     }
 
     mutating func run() {
-        _ = control(EPOLL_CTL_ADD, requests.wake, Self.wakeNumber)
+        _ = Self.control(epoll, EPOLL_CTL_ADD, requests.wake, Self.wakeNumber, once: false)
         var events = [epoll_event](repeating: epoll_event(), count: Self.eventsAtOnce)
         while !stopped {
             let count = Int(epoll_wait(epoll, &events, Int32(events.count), timeout()))
@@ -54,35 +55,46 @@ struct ReactorLoop: ~Copyable {
     }
 
     private mutating func handle(_ number: UInt64) {
-        guard var registration = registrations[number] else { return }
-        switch registration.handler.ready() {
+        guard let registration = registrations[number] else { return }
+        obey(registration.handler.ready(), number)
+    }
+
+    private mutating func obey(_ verdict: ReactorVerdict, _ number: UInt64) {
+        switch verdict {
         case .again:
-            return
+            watch(number)
         case .rest(let delay):
-            registration.rest += 1
-            timers.insert(.now + delay, .resume(number, rest: registration.rest))
-            unwatch(&registration)
+            let rest = nextRest(number)
+            timers.insert(.now + delay, .resume(number, rest: rest))
+        case .gather(let delay):
+            let rest = nextRest(number)
+            timers.insert(.now + delay, .gathered(number, rest: rest))
         case .pause:
-            registration.rest += 1
-            unwatch(&registration)
+            _ = nextRest(number)
         case .remove:
-            unwatch(&registration)
-            registrations[number] = nil
-            return
+            forget(number)
         }
-        registrations[number] = registration
+    }
+
+    private mutating func nextRest(_ number: UInt64) -> UInt64 {
+        registrations[number]?.rest += 1
+        return registrations[number]?.rest ?? 0
+    }
+
+    private mutating func forget(_ number: UInt64) {
+        guard let registration = registrations.removeValue(forKey: number), registration.isKnown else { return }
+        _ = Self.control(epoll, EPOLL_CTL_DEL, registration.descriptor, 0)
     }
 
     private mutating func carryOut(_ request: ReactorRequest) {
         switch request {
         case .add(let token, let descriptor, let handler):
-            let registration = Registration(descriptor: descriptor, handler: handler, watched: false)
-            registrations[token.number] = registration
+            registrations[token.number] = Registration(descriptor: descriptor, handler: handler)
             watch(token.number)
         case .resume(let token):
             watch(token.number)
         case .remove(let token, let then):
-            if var registration = registrations.removeValue(forKey: token.number) { unwatch(&registration) }
+            forget(token.number)
             then()
         case .timer(let instant, let body):
             timers.insert(instant, .body(body))
@@ -91,26 +103,27 @@ struct ReactorLoop: ~Copyable {
         }
     }
 
+    /// Asks for the next report. One that is never asked for does not report hang-ups over and over either.
     private mutating func watch(_ number: UInt64) {
-        guard let registration = registrations[number], !registration.watched else { return }
-        // A descriptor at rest is out of the set: left in with no events it would still report hang-ups, over and over.
-        if let error = control(EPOLL_CTL_ADD, registration.descriptor, number) {
+        guard let registration = registrations[number] else { return }
+        let operation = registration.isKnown ? EPOLL_CTL_MOD : EPOLL_CTL_ADD
+        if let error = Self.control(epoll, operation, registration.descriptor, number) {
             registrations[number] = nil
             registration.handler.refused(error)
         } else {
-            registrations[number]?.watched = true
+            registrations[number]?.isKnown = true
         }
     }
 
-    private func unwatch(_ registration: inout Registration) {
-        guard registration.watched else { return }
-        _ = control(EPOLL_CTL_DEL, registration.descriptor, 0)
-        registration.watched = false
-    }
-
-    private func control(_ operation: Int32, _ descriptor: Int32, _ number: UInt64) -> SystemCallError? {
+    static func control(
+        _ epoll: Int32,
+        _ operation: Int32,
+        _ descriptor: Int32,
+        _ number: UInt64,
+        once: Bool = true
+    ) -> SystemCallError? {
         var event = epoll_event()
-        event.events = EPOLLIN.rawValue
+        event.events = EPOLLIN.rawValue | (once ? EPOLLONESHOT.rawValue : 0)
         event.data.u64 = number
         guard epoll_ctl(epoll, operation, descriptor, &event) == 0 else { return SystemCallError("epoll_ctl", errno) }
         return nil
@@ -132,6 +145,10 @@ struct ReactorLoop: ~Copyable {
             case .body(let body): body()
             case .resume(let number, let rest):
                 if registrations[number]?.rest == rest { watch(number) }
+            case .gathered(let number, let rest):
+                if let registration = registrations[number], registration.rest == rest {
+                    obey(registration.handler.gathered(), number)
+                }
             }
         }
     }

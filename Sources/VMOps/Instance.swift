@@ -35,6 +35,11 @@ final class Instance: Sendable {
 
     var record: InstanceRecord { state.withLock { $0.record } }
 
+    /// Looks at record and activity of one moment without copying them.
+    func read<Result>(_ body: (InstanceRecord, Activity?) -> Result) -> Result {
+        state.withLock { body($0.record, $0.activity) }
+    }
+
     /// Record and activity of one moment.
     var snapshot: (record: InstanceRecord, activity: Activity?) { state.withLock { ($0.record, $0.activity) } }
 

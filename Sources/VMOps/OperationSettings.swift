@@ -17,6 +17,8 @@ package struct OperationSettings: Sendable, Hashable {
     package var resumeGuestsOnStart = false
     /// Where snapshots are written, and images are found.
     package var imagesPath: String
+    /// Directories below which volumes that are files or devices of this machine may lie; empty = anywhere.
+    package var volumePaths: [String] = []
     /// Requests that may wait for one instance; more are refused.
     package var maxQueuePerInstance = 64
     /// How often what is left of a live migration is tried again.

@@ -49,7 +49,11 @@ extension VMOps {
         try await reading(uuid) { console, directory in
             let chunk = try await console.read(uuid, directory: directory, offset: offset, maxBytes: maxBytes)
             guard chunk.data.isEmpty, offset >= 0, wait > .zero else { return chunk }
-            _ = try await console.waitForOutput(uuid, directory: directory, beyond: offset, limit: wait)
+            do {
+                _ = try await console.waitForOutput(uuid, directory: directory, beyond: offset, limit: wait)
+            } catch is CancellationError {}
+            // Nobody waits longer, and there was nothing: true, and no failure.
+            if Task.isCancelled { return chunk }
             return try await console.read(uuid, directory: directory, offset: offset, maxBytes: maxBytes)
         }
     }
@@ -60,6 +64,30 @@ extension VMOps {
 
     package func consoleStatus(_ uuid: InstanceUUID) async throws -> ConsoleStatus {
         try await reading(uuid) { try await $0.status(uuid, directory: $1) }
+    }
+
+    /// Types on the console of a machine that runs or is paused. At most once: it is not kept in the journal, and what
+    /// a crash swallows is for whoever types to see. Capture does not notice failures of it.
+    ///
+    /// - Throws: ``OperationError``: `instanceInvalidState` for any other state, `consoleNotAvailable` for a host without
+    ///   input, `instanceNotReady` when the machine does not take it now.
+    package func consoleWrite(_ uuid: InstanceUUID, _ bytes: [UInt8]) async throws {
+        _ = try existing(uuid)
+        guard backend.capabilities.has(.consoleInput) else { throw noConsole(uuid) }
+        do {
+            let state = try await machine(uuid)?.state
+            switch state {
+            case .running, .paused, .transitional: try await backend.writeConsole(uuid, bytes)
+            case .off, .saved, .error, nil:
+                throw OperationError.invalidState(
+                    uuid.text,
+                    state: state?.clientName ?? "absent",
+                    method: "console_write"
+                )
+            }
+        } catch {
+            throw OperationError(error, failure: .instanceNotReady, instance: uuid.text, host: host)
+        }
     }
 
     private func reading<Result>(

@@ -69,32 +69,6 @@ extension VMOps {
         unregister(instance)
     }
 
-    /// - Parameter whenOff: done between turning the machine off and removing it, whatever came of the former.
-    /// - Returns: whether there is no machine any more.
-    private func removeMachine(
-        _ uuid: InstanceUUID,
-        _ failures: inout FirstError,
-        whenOff: () async -> Void
-    ) async -> Bool {
-        await failures.collect {
-            guard let status = try await machine(uuid), status.state != .off else { return }
-            do {
-                _ = try await backend.setState(uuid, .off, deadline: settings.stateChangeTimeout)
-            } catch let error as BackendError where error.code == .notFound {
-            }
-        }
-        await whenOff()
-        var isGone = false
-        await failures.collect {
-            do {
-                try await backend.deleteMachine(uuid)
-            } catch let error as BackendError where error.code == .notFound {
-            }
-            isGone = true
-        }
-        return isGone
-    }
-
     private func disconnect(
         _ uuid: InstanceUUID,
         _ interfaces: [NetworkInterface],
@@ -144,7 +118,7 @@ extension VMOps {
         defer { unregister(placeholder) }
         return try await placeholder.lane.run {
             var failures = FirstError()
-            let isGone = await removeMachine(uuid, &failures) {}
+            let isGone = await removeMachine(uuid, &failures)
             await disconnect(uuid, interfaces, volumes, &failures)
             if isGone, destroyDisks {
                 await failures.collect { if try await directory(uuid).isMarked() { try await removeFiles(uuid) } }
@@ -153,19 +127,6 @@ extension VMOps {
                 throw OperationError(error, failure: .instanceTerminationFailure, instance: uuid.text, host: host)
             }
             return true
-        }
-    }
-}
-
-/// Goes on after errors and keeps the first.
-struct FirstError {
-    private(set) var error: (any Error)?
-
-    mutating func collect(_ body: () async throws -> Void) async {
-        do {
-            try await body()
-        } catch {
-            self.error = self.error ?? error
         }
     }
 }

@@ -103,10 +103,31 @@ extension VMOps {
                 details: ["driver_type": volume.type]
             )
         }
+        try checkPaths(of: volume)
         do {
             return try await backend.connectVolume(volume)
         } catch {
             throw OperationError(error, failure: .volumeAttachFailed, instance: nil, host: host)
+        }
+    }
+
+    /// Who may send messages may not thereby read any file of this machine: what a connection names must lie where the
+    /// operator keeps volumes. Symbolic links there are the operator's own and followed, as those below `/dev/disk`.
+    private func checkPaths(of volume: VolumeConnection) throws {
+        for key in ["device_path", "path"] {
+            guard let path = volume.data.secret[key]?.stringValue else { continue }
+            let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
+            let isClean =
+                path.hasPrefix("/") && path.utf8.count < 4096 && parts.allSatisfy { !["", ".", ".."].contains($0) }
+                && path.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
+            let allowed = settings.volumePaths
+            guard isClean, allowed.isEmpty || allowed.contains(where: { path.hasPrefix($0 + "/") }) else {
+                throw OperationError(
+                    .invalidInput,
+                    "Invalid input received: connection_info.data.\(key) is not below a directory of volumes",
+                    details: ["reason": "connection_info.data.\(key) is not below a directory of volumes"]
+                )
+            }
         }
     }
 

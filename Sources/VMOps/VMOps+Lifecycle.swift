@@ -62,13 +62,7 @@ extension VMOps {
     private func undoUnfinished(_ record: InstanceRecord) async {
         let uuid = record.uuid
         var failures = FirstError()
-        await failures.collect {
-            guard let status = try await machine(uuid) else { return }
-            if status.state != .off {
-                _ = try await backend.setState(uuid, .off, deadline: settings.stateChangeTimeout)
-            }
-            try await backend.deleteMachine(uuid)
-        }
+        _ = await removeMachine(uuid, &failures)
         for interface in record.interfaces {
             await failures.collect { try await backend.unplugInterface(interface, of: uuid) }
         }

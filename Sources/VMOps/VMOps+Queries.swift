@@ -30,25 +30,26 @@ extension VMOps {
     }
 
     func makeInfo(_ instance: Instance, _ machine: MachineStatus?) -> InstanceInfo {
-        let (record, activity) = instance.snapshot
-        let state = machine?.state ?? (record.complete ? .error : .off)
-        let transition = activity?.state ?? (record.move?.role == .arriving ? .migratingIn : nil)
-        return InstanceInfo(
-            uuid: record.uuid,
-            name: record.name,
-            host: host,
-            state: transition?.rawValue ?? state.clientName,
-            powerState: powerState(transition, record: record, machine: machine),
-            task: activity?.operation,
-            memoryMB: record.memoryMB,
-            vcpus: record.vcpus,
-            rootGB: record.rootGB,
-            imageRef: record.imageRef,
-            metadata: record.metadata,
-            createdAt: record.createdAt,
-            machine: machine,
-            migration: activity?.migration
-        )
+        instance.read { record, activity in
+            let state = machine?.state ?? (record.complete ? .error : .off)
+            let transition = activity?.state ?? (record.move?.role == .arriving ? .migratingIn : nil)
+            return InstanceInfo(
+                uuid: record.uuid,
+                name: record.name,
+                host: host,
+                state: transition?.rawValue ?? state.clientName,
+                powerState: powerState(transition, record: record, machine: machine),
+                task: activity?.operation,
+                memoryMB: record.memoryMB,
+                vcpus: record.vcpus,
+                rootGB: record.rootGB,
+                imageRef: record.imageRef,
+                metadata: record.metadata,
+                createdAt: record.createdAt,
+                machine: machine,
+                migration: activity?.migration
+            )
+        }
     }
 
     /// Intermediate states are RUNNING, except those in which the machine is not yet or no longer ours to speak of.

@@ -96,7 +96,7 @@ extension VMOps {
         let disks = try await makeDisks(request, directory, &undo)
         _ = instance.update { $0.disks = disks }
         let spec = machineSpec(instance.record)
-        undo.add("delete machine") { try await self.deleteMachine(uuid) }
+        undo.add("delete machine") { try await self.removeMachine(uuid) }
         try await backend.createMachine(spec)
         for interface in request.interfaces {
             undo.add("unplug interface") { try await self.backend.unplugInterface(interface, of: uuid) }
@@ -130,12 +130,5 @@ extension VMOps {
             interfaces: record.interfaces,
             metadata: record.metadata
         )
-    }
-
-    private func deleteMachine(_ uuid: InstanceUUID) async throws {
-        if let status = try await machine(uuid), status.state != .off {
-            _ = try await backend.setState(uuid, .off, deadline: settings.stateChangeTimeout)
-        }
-        try await backend.deleteMachine(uuid)
     }
 }

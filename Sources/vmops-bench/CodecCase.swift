@@ -47,4 +47,6 @@ enum CodecStage: String, CaseIterable {
     case encode
     /// Decode and encode: a request's whole share of the codec.
     case request
+    /// The same with the choice of the method and a method that answers at once in between.
+    case dispatch
 }

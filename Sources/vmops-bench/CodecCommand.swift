@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Glibc
+import JSONCodec
 
 /// `vmops-bench codec`: the cost of reading a request and writing its reply, stage by stage.
 struct CodecCommand: ParsableCommand {
@@ -12,8 +13,14 @@ struct CodecCommand: ParsableCommand {
     @Option(name: .customLong("file"), help: "A request's body; repeatable. Default: a small call.")
     var files: [String] = []
 
-    @Option(name: .customLong("stage"), help: "envelope, parse, decode, encode or request; repeatable. Default: all.")
+    @Option(
+        name: .customLong("stage"),
+        help: "envelope, parse, decode, encode, request or dispatch; repeatable. Default: all."
+    )
     var stages: [String] = []
+
+    @Option(help: "jansson or native, as the option json_parser of vmopsd.")
+    var parser = JSONParser.jansson.rawValue
 
     @Option(help: "Exactly this many operations of each, as a counting tool needs it.")
     var iterations: Int?
@@ -24,8 +31,9 @@ struct CodecCommand: ParsableCommand {
     func run() throws {
         let cases = files.isEmpty ? [try CodecCase.small()] : try files.map(Self.read)
         let chosen = stages.isEmpty ? CodecStage.allCases : try stages.map(Self.stage)
+        guard let parser = JSONParser(rawValue: parser) else { throw ValidationError("no parser '\(parser)'") }
         for codecCase in cases {
-            var run = try CodecRun(codecCase)
+            var run = try CodecRun(codecCase, parser)
             for stage in chosen {
                 try measure(stage, codecCase, &run)
             }

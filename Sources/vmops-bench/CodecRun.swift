@@ -1,3 +1,4 @@
+import AMQPModel
 import JSONCodec
 import OsloMessaging
 
@@ -6,11 +7,15 @@ struct CodecRun {
     private let body: [UInt8]
     private let inner: [UInt8]
     private let address: ReplyAddress
-    private let decoder = RequestDecoder()
+    private let parser: JSONParser
+    private let decoder: RequestDecoder
+    private let dispatcher = RPCDispatcher(endpoints: [AnsweringEndpoint()])
     private var encoder = ReplyEncoder()
 
     /// - Throws: when the body is not a call in an envelope.
-    init(_ codecCase: CodecCase) throws {
+    init(_ codecCase: CodecCase, _ parser: JSONParser) throws {
+        self.parser = parser
+        decoder = RequestDecoder(parser: parser)
         body = codecCase.body
         guard let inner = EnvelopeScan.inner(codecCase.body.span) else {
             throw BenchError("\(codecCase.name) is not in an envelope")
@@ -27,7 +32,7 @@ struct CodecRun {
         case .envelope:
             for _ in 0..<iterations { keep(EnvelopeScan.inner(body.span)) }
         case .parse:
-            for _ in 0..<iterations { keep(try JSONReader.read(inner)) }
+            for _ in 0..<iterations { keep(try JSONReader.read(inner, parser: parser)) }
         case .decode:
             for _ in 0..<iterations { keep(decoder.decode(body: body, properties: OsloProperties.plain)) }
         case .encode:
@@ -37,8 +42,27 @@ struct CodecRun {
                 keep(decoder.decode(body: body, properties: OsloProperties.plain))
                 keep(encoder.result(CodecCase.result, to: address))
             }
+        case .dispatch:
+            for _ in 0..<iterations { keep(try answer()) }
         }
     }
+
+    private mutating func answer() throws -> OutboundMessage {
+        guard case .request(let request) = decoder.decode(body: body, properties: OsloProperties.plain),
+            let address = request.reply, case .success(let method) = dispatcher.resolve(request),
+            case .inline(let handler) = method.handler
+        else { throw BenchError("the request finds no method") }
+        return encoder.result(try handler(request), to: address)
+    }
+}
+
+/// Has every method, and answers the same to all.
+private struct AnsweringEndpoint: RPCEndpoint {
+    let namespace: String? = nil
+    let version = "1.0"
+    private let method = RemoteMethod("get_info", .inline { _ in CodecCase.result })
+
+    func method(named name: String) -> RemoteMethod? { method }
 }
 
 /// Why a measurement is impossible.

@@ -11,15 +11,19 @@ struct ConsoleCommand: ParsableCommand {
         abstract: "Captures open descriptors into capped files until all of them end.",
         discussion: """
             Prints the line "ready" when all descriptors are being read. Descriptor N of the range is written to \
-            DIRECTORY/N/console.log; the directories must exist.
+            DIRECTORY/N/console.log; the directories must exist. With --fifo it is one console, a FIFO that is opened \
+            by its name, as for a guest that outlives its worker.
             """
     )
 
     @Option(help: "The first descriptor of the range.")
-    var firstDescriptor: Int32
+    var firstDescriptor: Int32 = -1
 
     @Option(help: "How many descriptors follow each other.")
-    var count: Int
+    var count = 1
+
+    @Option(help: "A FIFO instead of open descriptors.")
+    var fifo: String?
 
     @Option(help: "Where the logs go.")
     var directory: String
@@ -30,12 +34,18 @@ struct ConsoleCommand: ParsableCommand {
     @Option(help: "Archived segments beside the current one.")
     var archives = 1
 
+    func validate() throws {
+        guard (fifo == nil) == (firstDescriptor >= 0), count > 0, fifo == nil || count == 1 else {
+            throw ValidationError("either a range of descriptors or one FIFO")
+        }
+    }
+
     func run() throws {
         var settings = ConsoleSettings()
         settings.segmentBytes = segmentBytes
         settings.archives = archives
         let capture = try ConsoleCapture(
-            firstDescriptor: firstDescriptor,
+            firstDescriptor: try fifo.map(Self.open) ?? firstDescriptor,
             count: count,
             directory: directory,
             settings: settings
@@ -49,6 +59,12 @@ struct ConsoleCommand: ParsableCommand {
         print(
             #"{"bytes": \#(totals.bytesIn), "dropped": \#(totals.dropped), "rotations": \#(totals.rotations)}"#
         )
+    }
+
+    private static func open(_ fifo: String) throws -> Int32 {
+        let descriptor = Glibc.open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { throw BenchError("\(fifo) cannot be opened") }
+        return descriptor
     }
 
     /// Runs asynchronous work from the main thread. The task is awaited here and nobody cancels it: the process ends

@@ -46,6 +46,8 @@ import UnixSignals
     }
 
     private static func report(_ error: any Error) -> Int32 {
+        // A command that has said already what was wrong.
+        if let status = error as? ExitCode { return status.rawValue }
         let code = VmopsControl.exitCode(for: error)
         if code == .success {
             Terminal.print(VmopsControl.fullMessage(for: error))

@@ -20,8 +20,8 @@ struct VmopsControl: AsyncParsableCommand {
         subcommands: [
             HostsCommand.self, ListCommand.self, InfoCommand.self, SpawnCommand.self, PowerOffCommand.self,
             PowerOnCommand.self, RebootCommand.self, PauseCommand.self, UnpauseCommand.self, SuspendCommand.self,
-            ResumeCommand.self, DestroyCommand.self, LiveMigrateCommand.self, ConsoleCommand.self, CallCommand.self,
-            CastCommand.self, FanoutCommand.self, VersionCommand.self,
+            ResumeCommand.self, DestroyCommand.self, LiveMigrateCommand.self, DrainCommand.self, ConsoleCommand.self,
+            CallCommand.self, CastCommand.self, FanoutCommand.self, VersionCommand.self,
         ]
     )
 }

@@ -7,23 +7,22 @@ import ServiceLifecycle
 struct Announcer: Service {
     let worker: RPCWorker
     let hosts: HostFleet
+    let notifier: SystemdNotifier
+    let upgrade: Upgrader
     let logger: Logger
 
     func run() async throws {
-        let notifier = SystemdNotifier(environment: ProcessEnvironment.variables)
         try await cancelWhenGracefulShutdown {
             do {
                 try await worker.waitUntilReady()
                 logger.info("serving", metadata: ["hosts": "\(hosts.names.joined(separator: ","))"])
-                _ = notifier.ready(status: "serving \(hosts.names.count) hosts")
-                while true {
-                    try await Task.sleep(for: .seconds(10))
-                    _ = notifier.watchdog()
-                }
+                notifier.ready(status: "serving \(hosts.names.count) hosts")
             } catch is CancellationError {
                 return
             }
         }
-        _ = notifier.stopping()
+        try? await gracefulShutdown()
+        // An upgrade is none: the process goes on.
+        if !upgrade.isUnderWay { notifier.stopping() }
     }
 }

@@ -17,6 +17,7 @@ extension ConsoleSettings {
         spinLimit = settings.spinLimit
         spinWindow = settings.spinWindow
         ringBytes = settings.maxPendingBytes
+        stallLimit = settings.stallLimit
         replyCharset = settings.replyCharset == .ascii ? .ascii : .utf8
         stripControl = settings.stripControl
     }

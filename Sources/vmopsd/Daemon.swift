@@ -4,38 +4,59 @@ import Logging
 import Observability
 import RPCWorker
 import ServiceLifecycle
+import Support
 import UnixSignals
 
-/// Builds the service from its settings and runs it until SIGTERM or SIGINT.
+/// Builds the service from its settings and runs it until SIGTERM, SIGINT or an upgrade.
 enum Daemon {
-    static func run(_ settings: Settings, sources: ConfigurationSources) async throws {
+    /// What comes after the end.
+    enum Ending {
+        case exit
+        /// The program now installed is to go on, with these variables added to its environment.
+        case replace([String: String])
+    }
+
+    static func run(_ settings: Settings, sources: ConfigurationSources) async throws -> Ending {
         signal(SIGPIPE, SIG_IGN)
         umask(0o077)
+        if !settings.limits.coreDumps { ProcessEnvironment.forbidCoreDumps() }
         ProcessEnvironment.raiseDescriptorLimit()
+        // Read once: programs that are started from here need not know it.
+        let seed = ProcessEnvironment.variables[Upgrader.seedVariable] ?? UniqueID.make()
+        unsetenv(Upgrader.seedVariable)
+        try PrivateDirectory.prepare(settings.statePath)
         let observability = try ObservabilityStack(settings)
         let logger = Logger(label: "vmopsd")
         let hosts = try await HostFleet(settings, logger: logger)
         let worker = try RPCWorker(
             hosts: hosts.served(identityVersion: Version.text),
             connection: try settings.connectionOptions(name: ProcessEnvironment.connectionName()),
-            settings: RPCWorkerSettings(settings),
+            settings: RPCWorkerSettings(settings, fanoutSeed: seed),
             logger: logger
         )
         try await hosts.start()
         let admin = try observability.adminServer(settings, worker: worker, hosts: hosts)
+        let current = Box(settings)
+        let isStopped = Box(false)
+        let notifier = SystemdNotifier(environment: ProcessEnvironment.variables)
+        let upgrader = Upgrader(settings: current, worker: worker, notifier: notifier, logger: logger)
         let reloader = Reloader(
-            settings,
+            current,
             sources: sources,
             observability: observability,
             hosts: hosts,
             worker: worker,
             logger: logger
         )
-        // Shut down in reverse order: first the requests, last the consoles.
-        var services: [ServiceGroupConfiguration.ServiceConfiguration] = [.init(service: hosts)]
+        let announcer = Announcer(worker: worker, hosts: hosts, notifier: notifier, upgrade: upgrader, logger: logger)
+        // Shut down in reverse order: first the requests, then the consoles, last the signs of life.
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: Watchdog(worker: worker, notifier: notifier, isStopped: isStopped)),
+            .init(service: hosts),
+        ]
         services += [admin].compactMap { $0 }.map { .init(service: $0) }
-        services += [.init(service: reloader), .init(service: worker)]
-        services.append(.init(service: Announcer(worker: worker, hosts: hosts, logger: logger)))
+        services += [.init(service: reloader), .init(service: worker), .init(service: announcer)]
+        services.append(.init(service: upgrader, successTerminationBehavior: .gracefullyShutdownGroup))
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: services,
@@ -49,7 +70,9 @@ enum Daemon {
             await observability.flush()
             throw error
         }
-        logger.info("stopped")
+        let goesOn = upgrader.isUnderWay && !isStopped.value
+        logger.info(goesOn ? "making room for the new program" : "stopped")
         await observability.flush()
+        return goesOn ? .replace([Upgrader.seedVariable: seed]) : .exit
     }
 }

@@ -58,7 +58,7 @@ struct HostStack: Sendable {
     let journal: Journal
     let operations: VMOps
     private let lock: HostDirectoryLock
-    private let allowedMethods: Set<String>
+    private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
 
     init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
@@ -92,7 +92,7 @@ struct HostStack: Sendable {
             observer: shared.observer(host.name),
             logger: logger
         )
-        allowedMethods = Set(settings.limits.allowedMethods)
+        allowedMethods = Box(Set(settings.limits.allowedMethods))
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
     }
 
@@ -121,10 +121,11 @@ struct HostStack: Sendable {
 
     func served(version: String) -> ServedHost {
         let injects = injectsPasswords
+        let allowed = allowedMethods
         let endpoint = DriverEndpoint(
             operations: operations,
             identity: DriverEndpoint.Identity(host: name, backend: kind.rawValue, version: version),
-            allowedMethods: allowedMethods,
+            allowedMethods: { allowed.value },
             injectsPasswords: { injects.value }
         )
         return ServedHost(
@@ -140,6 +141,7 @@ struct HostStack: Sendable {
         operations.settings = OperationSettings(host, settings)
         operations.console.settings = ConsoleSettings(host)
         injectsPasswords.value = host.hyperv.configDriveInjectPassword
+        allowedMethods.value = Set(settings.limits.allowedMethods)
     }
 }
 

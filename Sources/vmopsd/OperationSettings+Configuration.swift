@@ -15,6 +15,7 @@ extension OperationSettings {
         powerOffPollInterval = host.console.pollInterval
         resumeGuestsOnStart = host.compute.resumeGuestsStateOnHostBoot
         maxQueuePerInstance = settings.limits.maxQueue
+        volumePaths = settings.limits.volumePaths
     }
 }
 

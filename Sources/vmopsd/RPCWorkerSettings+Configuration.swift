@@ -1,10 +1,13 @@
 import Configuration
+import JSONCodec
 import Logging
 import OsloMessaging
 import RPCWorker
+import Support
 
 extension RPCWorkerSettings {
-    init(_ settings: Settings) {
+    /// - Parameter fanoutSeed: of the process in whose place this one goes on; `nil` = it is the first.
+    init(_ settings: Settings, fanoutSeed: String?) {
         let messaging = settings.messaging
         self.init(
             exchange: messaging.controlExchange,
@@ -17,8 +20,11 @@ extension RPCWorkerSettings {
                 retryTimeout: messaging.missingConsumerRetryTimeout
             ),
             maximumMessageBytes: settings.limits.maxMessageBytes,
+            replyQueuePrefixes: settings.limits.allowedReplyQueues,
+            parser: messaging.jsonParser == .native ? .native : .jansson,
             ping: messaging.rpcPingEnabled,
-            drainTimeout: settings.limits.drainTimeout
+            drainTimeout: settings.limits.drainTimeout,
+            fanoutSeed: fanoutSeed ?? UniqueID.make()
         )
     }
 }

@@ -18,14 +18,14 @@ final class Reloader: Service {
     private let logger: Logger
 
     init(
-        _ settings: Settings,
+        _ current: Box<Settings>,
         sources: ConfigurationSources,
         observability: ObservabilityStack,
         hosts: HostFleet,
         worker: RPCWorker,
         logger: Logger
     ) {
-        current = Box(settings)
+        self.current = current
         self.sources = sources
         self.observability = observability
         self.hosts = hosts
@@ -56,7 +56,7 @@ final class Reloader: Service {
         current.value = merged
         observability.apply(merged)
         hosts.apply(merged)
-        worker.update(AdmissionLimits(merged.limits))
+        worker.update(AdmissionLimits(merged.limits), drainTimeout: merged.limits.drainTimeout)
         for change in difference.applied { logger.notice("option changed", metadata: ["change": "\(change)"]) }
         for change in difference.needsRestart {
             logger.warning("option needs a restart", metadata: ["change": "\(change)"])

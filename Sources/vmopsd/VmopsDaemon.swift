@@ -30,6 +30,9 @@ struct VmopsDaemon: AsyncParsableCommand {
 
     @concurrent
     func run() async throws {
+        // Until they mean something they must not end the process.
+        signal(SIGHUP, SIG_IGN)
+        signal(SIGUSR2, SIG_IGN)
         if sampleConfig { return print(ConfigurationReport.sample(), terminator: "") }
         let sources = ConfigurationSources(
             files: files,
@@ -43,7 +46,11 @@ struct VmopsDaemon: AsyncParsableCommand {
         if checkConfig { return }
         if printConfig { return print(ConfigurationReport.print(settings), terminator: "") }
         do {
-            try await Daemon.run(settings, sources: sources)
+            _ = ProgramImage.path
+            switch try await Daemon.run(settings, sources: sources) {
+            case .exit: return
+            case .replace(let variables): throw ProgramImage.replace(adding: variables)
+            }
         } catch {
             StandardError.write("vmopsd: \(error)\n")
             throw ExitCode.failure

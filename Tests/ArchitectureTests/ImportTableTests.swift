@@ -50,7 +50,7 @@ import Testing
     }
 
     @Test func eachCLibraryHasOneImporter() throws {
-        for library in ["CRabbitMQ", "CJansson", "CMicroHTTPD", "CZlib"] {
+        for library in ["CRabbitMQ", "CJansson", "CMicroHTTPD", "CZlib", "CCurl", "CCrypto"] {
             let importers = Set(
                 try SourceTree.swiftFiles("Sources").filter { $0.imports.contains(library) }.map(\.target)
             )

@@ -1,4 +1,5 @@
 import AMQPTransport
+import DaemonBench
 import OsloMessaging
 import Support
 import TestSupport

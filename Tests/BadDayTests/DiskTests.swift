@@ -1,3 +1,4 @@
+import DaemonBench
 import Foundation
 import Glibc
 import OsloMessaging
@@ -14,7 +15,7 @@ struct DiskTests {
     private static let rounds = TestForm.number("VMOPS_TEST_DISK_ROUNDS", short: 1, long: 10)
 
     private static let settings = DaemonSettings(options: [
-        "simulated": ["lines_per_second": "3000", "line_bytes": "200", "boot_lines": "3"]
+        "simulated": ["lines_per_second": "3000", "line_bytes": "200", "boot_lines": "3", "delay_reset_ms": "300"]
     ])
 
     @Test(arguments: [EIO, ENOSPC, EROFS])
@@ -49,6 +50,9 @@ struct DiskTests {
         _ code: Int32,
         _ instances: [TestInstance]
     ) async throws {
+        // One is in the middle of its work: it is answered too, whatever it comes to.
+        async let interrupted = bench.failure("reboot", instances[0].reference, on: instances[0].host)
+        try await eventually("the reboot runs") { try await bench.metric("vmops_rpc_running") == 1 }
         try faults.set(code, below: bench.daemon.statePath)
         var refusals: [String: Int] = [:]
         for number in 0..<12 {
@@ -62,7 +66,8 @@ struct DiskTests {
         }
         let new = TestInstance("new", on: "host-a")
         #expect(try await bench.failure("spawn", ["instance": new.description]) != nil)
-        print("errno \(code): changes ended with \(refusals)")
+        let ending = try await interrupted ?? "success"
+        print("errno \(code): changes ended with \(refusals), the one that ran with \(ending)")
         for instance in instances {
             #expect(try await bench.state(instance) != nil)
             try await eventually(timeout: .seconds(60), "dropped console bytes of \(instance.name)") {

@@ -1,3 +1,4 @@
+import DaemonBench
 import Foundation
 import Subprocess
 import Support
@@ -73,11 +74,5 @@ struct ShutdownTests {
             try await eventually("a debug line") { bench.operationLines("req-still").count == 1 }
             daemon.settings.options["DEFAULT"] = [:]
         }
-    }
-}
-
-extension Bench {
-    func consoleEnd(_ instance: TestInstance) async throws -> Int64 {
-        try await call("console_status", instance.reference, on: instance.host)["end_offset"]?.intValue ?? -1
     }
 }

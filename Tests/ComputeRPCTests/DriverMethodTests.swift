@@ -36,7 +36,7 @@ import VMOps
             let endpoint = DriverEndpoint(
                 operations: driver.operations,
                 identity: .init(host: "host-a", backend: "simulated", version: "1"),
-                allowedMethods: ["ping", "get_info", "no_such_method"],
+                allowedMethods: { ["ping", "get_info", "no_such_method"] },
                 injectsPasswords: { false }
             )
             #expect(endpoint.methodNames == ["get_info", "ping"])

@@ -12,8 +12,19 @@ import Testing
         return String(decoding: output, as: UTF8.self)
     }
 
+    @Test func coloursPassAndEndWithTheOutput() {
+        let colour = "\u{1B}[1;31mred\u{1B}[38:5:8mgrey\u{1B}[m"
+        #expect(filtered(Array(colour.utf8)) == colour + "\u{1B}[0m")
+        #expect(filtered(Array("\u{1B}[3".utf8), Array("1".utf8), Array("mred".utf8)) == "\u{1B}[31mred\u{1B}[0m")
+        #expect(filtered(Array("\u{1B}".utf8), Array("[2J".utf8)) == "^[[2J")
+        #expect(filtered(Array("\u{1B}[3".utf8)) == "^[[3")
+        let endless = "\u{1B}[" + String(repeating: "1;", count: 100) + "m"
+        #expect(filtered(Array(endless.utf8)) == "^[" + endless.dropFirst())
+    }
+
     @Test func whatActsOnATerminalIsShownInstead() {
-        #expect(filtered(Array("\u{1B}[31mred\u{1B}]0;title\u{7}\n".utf8)) == "^[[31mred^[]0;title^G\n")
+        #expect(filtered(Array("\u{1B}[31;red\u{1B}]0;title\u{7}\n".utf8)) == "^[[31;red^[]0;title^G\n")
+        #expect(filtered(Array("\u{1B}[2J\u{1B}[?25l\u{1B}c\u{1B}[6n".utf8)) == "^[[2J^[[?25l^[c^[[6n")
         #expect(filtered(Array("a\tb\r\n\u{7F}\u{8}\u{0}".utf8)) == "a\tb\r\n^?^H^@")
         #expect(filtered(Array("\u{9B}31m".utf8)) == "\\xc2\\x9b31m")
         #expect(filtered(Array("\u{202E}evil".utf8)) == "\\xe2\\x80\\xaeevil")

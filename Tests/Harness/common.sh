@@ -72,6 +72,7 @@ finish() {
     trap - EXIT
     trap '' INT TERM HUP
     for each in "${sessions[@]}"; do stop_session "$each" "${stop_signal:-INT}"; done
+    [ -z "${machines:-}" ] || stop_machines "$machines"
     for each in "${brokers[@]}"; do "$broker" "${broker_end:-kill}" "$each" 8>&- || true; done
     if [ -n "${tee_pid:-}" ]; then
         exec 1>&3 2>&3
@@ -83,6 +84,16 @@ trap finish EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+# Ends the QEMU processes of machines whose files are below a directory. They outlive their worker by design, so
+# whoever gives up in the middle has to end them.
+stop_machines() {
+    local each
+    for each in /proc/[0-9]*; do
+        [[ $(readlink "$each/exe" 2>/dev/null) == */qemu-system-* ]] || continue
+        ! tr '\0' '\n' <"$each/cmdline" 2>/dev/null | grep -qF -- "$1/" || kill -KILL "${each#/proc/}" || true
+    done
+}
 
 # Everything from here on goes to the terminal and to a file.
 log_to() {
@@ -112,29 +123,30 @@ build_programs() {
     bin=$(swift build --show-bin-path)
 }
 
-# Starts a worker with two simulated hosts and waits until both answer; its log is in DIR/vmopsd.log.
+# Starts a worker and waits until its hosts answer: start_worker DIR [HOSTS [CONFIGURATION]]. Hosts are simulated
+# unless the configuration says otherwise. Its log is in DIR/vmopsd.log.
 start_worker() {
-    local directory=$1 i
+    local directory=$1 hosts=${2:-host-a,host-b} more=${3:-} i answer
     mkdir -p "$directory"
     cat >"$directory/vmops.conf" <<CONFIGURATION
 [DEFAULT]
 transport_url = $VMOPS_TEST_AMQP_URL
 control_exchange = nova
 compute_topic = compute
-hosts = host-a,host-b
+hosts = $hosts
 state_path = $directory/state
 backend = simulated
 
 [admin]
 listen = 127.0.0.1:0
+$more
 CONFIGURATION
     start_session TERM "$bin/vmopsd" --config-file "$directory/vmops.conf" >"$directory/vmopsd.log" 2>&1
     worker=$session
     for ((i = 0; i < 100; i++)); do
         kill -0 "$worker" 2>/dev/null || break
-        case "$("$bin/vmopsctl" --url "$VMOPS_TEST_AMQP_URL" --timeout 1 hosts 2>/dev/null)" in
-        *host-a*host-b* | *host-b*host-a*) return ;;
-        esac
+        answer=$("$bin/vmopsctl" --url "$VMOPS_TEST_AMQP_URL" --timeout 1 --json hosts 2>/dev/null) || answer=
+        [ "$(grep -o '"host":' <<<"$answer" | wc -l)" != "$(tr , '\n' <<<"$hosts" | wc -l)" ] || return 0
         sleep 0.2
     done
     tail -n 15 "$directory/vmopsd.log" >&2

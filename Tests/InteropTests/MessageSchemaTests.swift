@@ -94,7 +94,11 @@ struct MessageSchemaTests {
                 "id": "0c2f7f0e-6f5c-4b88-9a34-8f2c3f0a4d11", "address": "fa:16:3e:00:00:01", "type": "bridge",
                 "devname": "tap0", "network": ["bridge": "br0"], "active": true,
             ]
-            let disk = caller.daemon.directory + "/volume.raw"
+            let disk = caller.daemon.statePath + "/volumes/volume.raw"
+            try FileManager.default.createDirectory(
+                atPath: caller.daemon.statePath + "/volumes",
+                withIntermediateDirectories: true
+            )
             try Data(count: 1 << 20).write(to: URL(filePath: disk))
             let volume: JSONValue = [
                 "driver_volume_type": "file", "serial": "vol-1", "data": ["device_path": .string(disk)],

@@ -39,8 +39,7 @@ enum TLSFiles {
             }
         }
         amqp_ssl_socket_set_verify_peer(socket, 1)
-        // The host name is checked against a configured authority only, as oslo.messaging does (section 13).
-        amqp_ssl_socket_set_verify_hostname(socket, options.caFile != nil && options.verifyHostName ? 1 : 0)
+        amqp_ssl_socket_set_verify_hostname(socket, options.verifyHostName ? 1 : 0)
         guard amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST) == AMQP_STATUS_OK.rawValue else {
             throw TransportError(.configuration, "this OpenSSL does not offer TLS 1.2")
         }

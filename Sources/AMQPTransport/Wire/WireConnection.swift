@@ -5,10 +5,13 @@ import Glibc
 ///
 /// Made by ``WireConnector`` on a helper thread and handed over once to the I/O thread, the only one that uses it
 /// afterwards: that hand-over is why this class may be `Sendable` although the library is not thread-safe. After login
-/// the library never sends by itself (its heartbeats are switched off) and never waits: frames are read with a zero
-/// timeout, and on plain TCP our own buffer is written with `send`. Over TLS only the library can write; see
-/// ``write(_:)``.
+/// the library never sends by itself (its heartbeats are switched off) and never waits. On plain TCP it does not touch
+/// the socket any more: what one `recv` brings is given to its decoder, and our own buffer is written with `send`.
+/// Over TLS only the library can read and write; see ``write(_:)``.
 final class WireConnection: @unchecked Sendable {
+    /// As much as a wake-up takes in one go.
+    private static let inputCapacity = 64 << 10
+
     private let state: amqp_connection_state_t
     /// The connection's socket, for `poll` alone.
     let descriptor: Int32
@@ -21,6 +24,9 @@ final class WireConnection: @unchecked Sendable {
     private var frame = amqp_frame_t()
     /// Bytes of frames read since the library's memory was recycled.
     private var unreleased = 0
+    private let input: InputBuffer
+    /// What the library read beyond the login is still in its own buffer.
+    private var hasLibraryInput = true
     /// Channel of the frame read last.
     private(set) var channel: UInt16 = 0
 
@@ -31,6 +37,7 @@ final class WireConnection: @unchecked Sendable {
         self.heartbeatSeconds = heartbeatSeconds
         descriptor = amqp_get_sockfd(state)
         frameMaximum = max(4096, Int(amqp_get_frame_max(state)))
+        input = InputBuffer(capacity: encrypted ? 0 : Self.inputCapacity)
     }
 
     deinit { amqp_destroy_connection(state) }
@@ -40,19 +47,12 @@ final class WireConnection: @unchecked Sendable {
     /// Whether ``read()`` has something to work on without asking the socket.
     ///
     /// Over TLS that is not known from outside, so there reading goes on until nothing comes.
-    var hasBufferedInput: Bool {
-        encrypted || amqp_data_in_buffer(state) != 0 || amqp_frames_enqueued(state) != 0
-    }
+    var hasBufferedInput: Bool { encrypted || !input.isEmpty || hasLibraryInput }
 
-    /// The next frame, or `nil` when none is complete yet. Heartbeats are swallowed by the library.
+    /// The next frame, or `nil` when none is complete yet. Heartbeats are swallowed.
     func read() throws(TransportError) -> InboundFrame? {
         if unreleased > 64 << 10 { release() }
-        var timeout = timeval(tv_sec: 0, tv_usec: 0)
-        let status = amqp_simple_wait_frame_noblock(state, &frame, &timeout)
-        guard status == AMQP_STATUS_OK.rawValue else {
-            if status == AMQP_STATUS_TIMEOUT.rawValue { return nil }
-            throw TransportError(.connectionLost, Self.text(status))
-        }
+        guard try encrypted || hasLibraryInput ? nextFromLibrary() : nextFromInput() else { return nil }
         channel = frame.channel
         switch Int32(frame.frame_type) {
         case AMQP_FRAME_METHOD:
@@ -72,6 +72,38 @@ final class WireConnection: @unchecked Sendable {
             return .body(count: frame.payload.body_fragment.len)
         default:
             return .ignored
+        }
+    }
+
+    /// Lets the library read; `false` when no frame is complete.
+    private func nextFromLibrary() throws(TransportError) -> Bool {
+        // Asked before, because afterwards nothing tells whether the socket had to be asked.
+        hasLibraryInput = amqp_data_in_buffer(state) != 0 || amqp_frames_enqueued(state) != 0
+        guard encrypted || hasLibraryInput else { return try nextFromInput() }
+        var timeout = timeval(tv_sec: 0, tv_usec: 0)
+        let status = amqp_simple_wait_frame_noblock(state, &frame, &timeout)
+        if status == AMQP_STATUS_OK.rawValue { return true }
+        if status == AMQP_STATUS_TIMEOUT.rawValue { return false }
+        throw TransportError(.connectionLost, Self.text(status))
+    }
+
+    /// Decodes the next frame from our buffer, filling it once when it is empty; `false` when no frame is complete.
+    private func nextFromInput() throws(TransportError) -> Bool {
+        var mayFill = true
+        while true {
+            while !input.isEmpty {
+                let bytes = input.readable
+                frame.frame_type = 0
+                // The library's structures are not const; its decoder only copies from here.
+                let start = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
+                let used = amqp_handle_input(state, amqp_bytes_t(len: bytes.count, bytes: start), &frame)
+                guard used > 0 else { throw TransportError(.connectionLost, Self.text(Int32(used))) }
+                input.consume(Int(used))
+                if frame.frame_type != 0, Int32(frame.frame_type) != AMQP_FRAME_HEARTBEAT { return true }
+            }
+            guard mayFill else { return false }
+            mayFill = false
+            guard try input.fill(from: descriptor) else { return false }
         }
     }
 

@@ -66,6 +66,14 @@ package enum ConsoleOptions {
         traits: both,
         "Memory per console for output that the disk is too slow for; beyond it the oldest is dropped and counted."
     )
+    static let stallLimit = OptionKey<Duration>.milliseconds(
+        group,
+        "stall_limit_ms",
+        default: 1000,
+        in: 0...3_600_000,
+        traits: both,
+        "How long a full buffer holds a guest up before the oldest output is dropped."
+    )
     static let maxReplyBytes = OptionKey<Int>.integer(
         group,
         "max_reply_bytes",
@@ -116,7 +124,7 @@ package enum ConsoleOptions {
     static let all: [OptionDefinition] = [
         segmentBytes.definition, archives.definition, onStop.definition, reconnectInitial.definition,
         reconnectMax.definition, drainTimeout.definition, flushInterval.definition, maxPendingBytes.definition,
-        maxReplyBytes.definition, replyCharset.definition, stripControl.definition, pollInterval.definition,
-        spinLimit.definition, spinWindow.definition,
+        stallLimit.definition, maxReplyBytes.definition, replyCharset.definition, stripControl.definition,
+        pollInterval.definition, spinLimit.definition, spinWindow.definition,
     ]
 }

@@ -109,7 +109,6 @@ package enum LimitOptions {
         "max_message_bytes",
         default: 16 << 20,
         in: 4096...1 << 30,
-        traits: .reloadable,
         "Largest message that is read; a larger one is rejected."
     )
     static let prefetch = OptionKey<Int>.integer(
@@ -132,6 +131,32 @@ package enum LimitOptions {
         sampleDefault: "<all>",
         "Methods that may be called; empty: all."
     )
+    static let allowedReplyQueues = OptionKey<[String]>.list(
+        group,
+        "allowed_reply_queues",
+        default: ["reply_"],
+        "What the names of reply queues must begin with; a request that wants its reply elsewhere is rejected."
+    )
+    static let volumePaths = OptionKey<[String]>.list(
+        group,
+        "volume_paths",
+        default: ["$state_path/volumes", "/dev/disk", "/dev/mapper"],
+        traits: .reloadable,
+        "Directories below which a volume that is a file or device of this machine may lie; empty: anywhere."
+    )
+    static let coreDumps = OptionKey<Bool>.boolean(
+        group,
+        "core_dumps",
+        default: false,
+        "Leave a core file after a crash and let the same user's debuggers attach: it has all secrets in memory."
+    )
+    static let upgradeTimeout = OptionKey<Duration>.seconds(
+        group,
+        "upgrade_timeout",
+        default: 10,
+        traits: .reloadable,
+        "How long an upgrade (SIGUSR2) waits for running operations before the new program takes them up."
+    )
     static let drainTimeout = OptionKey<Duration>.seconds(
         group,
         "drain_timeout",
@@ -142,6 +167,7 @@ package enum LimitOptions {
 
     static let all: [OptionDefinition] = [
         maxInflight.definition, maxQueue.definition, maxMessageBytes.definition, prefetch.definition,
-        allowedExchanges.definition, allowedMethods.definition, drainTimeout.definition,
+        allowedExchanges.definition, allowedMethods.definition, allowedReplyQueues.definition,
+        volumePaths.definition, coreDumps.definition, drainTimeout.definition, upgradeTimeout.definition,
     ]
 }

@@ -6,6 +6,11 @@ package enum LogFormat: String, Sendable, Hashable, CaseIterable {
     case text, json
 }
 
+/// What reads the documents of requests.
+package enum JSONParserKind: String, Sendable, Hashable, CaseIterable {
+    case jansson, native
+}
+
 package enum ConfigDriveFormat: String, Sendable, Hashable, CaseIterable {
     case iso9660
 }

@@ -9,6 +9,8 @@ package struct ConsoleSettings: Sendable, Hashable {
     package var flushInterval: Duration
     /// Memory per console for output the disk is too slow for; beyond it the oldest is dropped and counted.
     package var maxPendingBytes: Int
+    /// How long a full memory holds a guest up before anything is dropped.
+    package var stallLimit: Duration
     package var maxReplyBytes: Int
     package var replyCharset: ConsoleCharset
     package var stripControl: Bool
@@ -26,6 +28,7 @@ package struct ConsoleSettings: Sendable, Hashable {
         drainTimeout = reader[ConsoleOptions.drainTimeout]
         flushInterval = reader[ConsoleOptions.flushInterval]
         maxPendingBytes = reader[ConsoleOptions.maxPendingBytes]
+        stallLimit = reader[ConsoleOptions.stallLimit]
         maxReplyBytes = reader[ConsoleOptions.maxReplyBytes]
         replyCharset = reader[ConsoleOptions.replyCharset]
         stripControl = reader[ConsoleOptions.stripControl]

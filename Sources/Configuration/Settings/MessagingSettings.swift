@@ -12,6 +12,7 @@ package struct MessagingSettings: Sendable, Hashable {
     package var computeAltTopic: String?
     package var rpcResponseTimeout: Duration
     package var rpcPingEnabled: Bool
+    package var jsonParser: JSONParserKind
 
     package var durableQueues: Bool
     package var autoDelete: Bool
@@ -49,6 +50,7 @@ package struct MessagingSettings: Sendable, Hashable {
         computeAltTopic = alternative.isEmpty ? nil : alternative
         rpcResponseTimeout = reader[DefaultOptions.rpcResponseTimeout]
         rpcPingEnabled = reader[DefaultOptions.rpcPingEnabled]
+        jsonParser = reader[DefaultOptions.jsonParser]
         durableQueues = reader[MessagingOptions.amqpDurableQueues]
         autoDelete = reader[MessagingOptions.amqpAutoDelete]
         quorumQueue = reader[MessagingOptions.rabbitQuorumQueue]

@@ -60,8 +60,16 @@ package struct LimitSettings: Sendable, Hashable {
     package var allowedExchanges: [String]
     /// Empty = all.
     package var allowedMethods: [String]
+    /// What names of reply queues begin with; empty = anything.
+    package var allowedReplyQueues: [String]
+    /// Where volumes that are files or devices of this machine may lie; empty = anywhere.
+    package var volumePaths: [String]
+    /// Whether a crash may leave a core file.
+    package var coreDumps: Bool
     /// How long SIGTERM waits for running operations.
     package var drainTimeout: Duration
+    /// How long SIGUSR2 does.
+    package var upgradeTimeout: Duration
 
     init(_ reader: SettingsReader) {
         maxInflight = reader[LimitOptions.maxInflight]
@@ -71,6 +79,12 @@ package struct LimitSettings: Sendable, Hashable {
         prefetch = asked > 0 ? asked : reader[LimitOptions.prefetch]
         allowedExchanges = reader[LimitOptions.allowedExchanges]
         allowedMethods = reader[LimitOptions.allowedMethods]
+        allowedReplyQueues = reader[LimitOptions.allowedReplyQueues]
+        volumePaths = reader[LimitOptions.volumePaths].map { path in
+            path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        }
+        coreDumps = reader[LimitOptions.coreDumps]
         drainTimeout = reader[LimitOptions.drainTimeout]
+        upgradeTimeout = reader[LimitOptions.upgradeTimeout]
     }
 }

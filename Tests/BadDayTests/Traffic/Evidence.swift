@@ -1,3 +1,4 @@
+import DaemonBench
 import Foundation
 import JSONCodec
 import Support

@@ -1,3 +1,4 @@
+import DaemonBench
 import Support
 
 /// What a machine may be like, as far as requests and their answers tell.

@@ -1,3 +1,4 @@
+import DaemonBench
 import Foundation
 import Support
 import Synchronization

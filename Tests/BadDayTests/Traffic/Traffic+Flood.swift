@@ -1,3 +1,4 @@
+import DaemonBench
 import Support
 import TestSupport
 import Testing

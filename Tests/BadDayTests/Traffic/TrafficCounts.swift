@@ -1,3 +1,5 @@
+import DaemonBench
+
 /// What went over the wire in a test, and what became of it.
 struct TrafficCounts: Sendable, CustomStringConvertible {
     /// Requests that change something, each with an id of its own.

@@ -1,0 +1,30 @@
+import DiskImages
+package import HostBackend
+
+/// Files are made by ``DiskImages``, whoever uses them then.
+extension QEMUHost {
+    package func image(_ reference: String) async throws -> ImageInfo {
+        try await filing("image \(reference)") { try await images.image(reference) }
+    }
+
+    package func createDisk(_ request: DiskRequest) async throws -> DiskInfo {
+        try await filing("making a disk") { try await images.createDisk(request) }
+    }
+
+    package func diskInfo(_ path: String) async throws -> DiskInfo {
+        try await filing("looking at a disk") { try await images.diskInfo(path) }
+    }
+
+    package func resizeDisk(_ path: String, virtualSize: UInt64) async throws {
+        try await filing("resizing a disk") { try await images.resizeDisk(path, virtualSize: virtualSize) }
+    }
+
+    package func buildConfigDrive(_ files: [ConfigDriveFile], at path: String) async throws {
+        try await filing("building a config drive") { try await images.buildConfigDrive(files, at: path) }
+    }
+
+    private func filing<Result>(_ what: String, _ body: () async throws -> Result) async throws -> Result {
+        _ = try services()
+        do { return try await body() } catch { throw Self.backendError(error, what) }
+    }
+}

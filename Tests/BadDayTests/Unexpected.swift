@@ -1,6 +1,0 @@
-/// Something a test came upon and cannot go on with.
-struct Unexpected: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) { self.description = description }
-}

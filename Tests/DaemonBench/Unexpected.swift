@@ -1,0 +1,6 @@
+/// Something a test came upon and cannot go on with.
+package struct Unexpected: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}

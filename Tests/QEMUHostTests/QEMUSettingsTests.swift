@@ -1,8 +1,0 @@
-import QEMUHost
-import Testing
-
-@Suite struct QEMUSettingsTests {
-    @Test func accelerationIsChosenByTheHostUnlessToldOtherwise() {
-        #expect(QEMUSettings().acceleration == .auto)
-    }
-}

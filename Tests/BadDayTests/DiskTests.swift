@@ -51,7 +51,9 @@ struct DiskTests {
         _ instances: [TestInstance]
     ) async throws {
         // One is in the middle of its work: it is answered too, whatever it comes to.
-        async let interrupted = bench.failure("reboot", instances[0].reference, on: instances[0].host)
+        let first = instances[0]
+        let arguments = MachineOperation.hardReboot.arguments(first, volumes: "")
+        async let interrupted = bench.failure("reboot", arguments, on: first.host)
         try await eventually("the reboot runs") { try await bench.metric("vmops_rpc_running") == 1 }
         try faults.set(code, below: bench.daemon.statePath)
         var refusals: [String: Int] = [:]

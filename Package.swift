@@ -85,15 +85,20 @@ let package = Package(
         library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
         library("HTTPClient", ["Support", "CCurl", logging]),
         library(
+            "ImageStore",
+            ["Support", "HostBackend", "DiskImages", "HTTPClient", "JSONCodec", "CCrypto", logging, system]
+        ),
+        library(
             "SimulatedHost",
-            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
+            ["Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "CSystemShims", logging, system]
         ),
         library("Processes", ["Support", "CSystemShims", logging]),
         library("QMP", ["Support", "JSONCodec", "CSystemShims", logging]),
         library(
             "QEMUHost",
             [
-                "Support", "HostBackend", "DiskImages", "JSONCodec", "QMP", "Processes", "CSystemShims", logging,
+                "Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "QMP", "Processes", "CSystemShims",
+                logging,
                 system,
             ]
         ),
@@ -106,7 +111,8 @@ let package = Package(
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
                 "ComputeRPC",
-                "VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "QEMUHost", "Configuration",
+                "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "ImageStore", "HTTPClient",
+                "SimulatedHost", "QEMUHost", "Configuration",
                 "Observability", "CSystemShims",
                 logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
             ],
@@ -162,6 +168,10 @@ let package = Package(
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
         tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
         tests("HTTPClientTests", ["HTTPClient", "Support", logging]),
+        tests(
+            "ImageStoreTests",
+            ["ImageStore", "HTTPClient", "DiskImages", "HostBackend", "Support", logging]
+        ),
         tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
         tests(
             "SimulatedHostTests",
@@ -171,7 +181,10 @@ let package = Package(
         tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
         tests(
             "QEMUHostTests",
-            ["QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "Support", logging]
+            [
+                "QEMUHost", "QMP", "Processes", "DiskImages", "HostBackend", "HostConformance", "JSONCodec", "Support",
+                logging,
+            ]
         ),
         tests(
             "ComputeRPCTests",
@@ -207,7 +220,12 @@ let package = Package(
                 logging, subprocess, system,
             ]
         ),
+        tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
         tests("GuestTests", ["DaemonBench", "Support"]),
+        tests(
+            "SecurityTests",
+            ["DaemonBench", "OsloMessaging", "Support", subprocess, system]
+        ),
         tests(
             "InteropTests",
             [

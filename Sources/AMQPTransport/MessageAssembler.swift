@@ -76,10 +76,8 @@ struct MessageAssembler {
     }
 
     private mutating func take() -> Message? {
-        var complete = message
-        message = nil
-        complete?.body = body
-        body = []
+        guard var complete = message.take() else { return nil }
+        swap(&complete.body, &body)
         return complete
     }
 }

@@ -83,7 +83,8 @@ enum DeviceArguments {
     /// Such as `/dev/sdb` or `sdb`; it names a place in the guest and is never opened here.
     static func deviceName(_ field: Field) throws -> String {
         let text = try field.string(limit: 64)
-        guard text.isEmpty || isPlain(text.drop { $0 == "/" }, and: "-_./:"), !text.contains("..") else {
+        let name = text.hasPrefix("/dev/") ? text.dropFirst(5) : text[...]
+        guard text.isEmpty || isPlain(name, and: "-_.") else {
             throw field.invalid("is not a device name")
         }
         return text
@@ -130,7 +131,9 @@ enum DeviceArguments {
     private static func macAddress(_ field: Field) throws -> String {
         let text = try field.string(limit: 17).lowercased()
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 6, parts.allSatisfy({ $0.utf8.count == 2 && UInt8($0, radix: 16) != nil }) else {
+        guard parts.count == 6,
+            parts.allSatisfy({ $0.utf8.count == 2 && $0.allSatisfy(\.isHexDigit) && $0.utf8.allSatisfy { $0 < 0x80 } })
+        else {
             throw field.invalid("is not a MAC address")
         }
         return text

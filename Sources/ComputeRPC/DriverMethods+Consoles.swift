@@ -60,7 +60,9 @@ extension DriverMethods {
 
     private static func input(_ arguments: Arguments) throws -> [UInt8] {
         let field = Field("data", arguments["data"] ?? .null)
-        guard let bytes = Base64.decode(try field.string()) else { throw field.invalid("must be base64") }
+        guard let bytes = Base64.decode(try field.string(limit: 2 * mostBytesPerWrite)) else {
+            throw field.invalid("is not base64")
+        }
         guard (1...mostBytesPerWrite).contains(bytes.count) else {
             throw field.invalid("must be from 1 to \(mostBytesPerWrite) bytes")
         }

@@ -40,7 +40,7 @@ extension DriverMethods {
     private static func volume(_ arguments: Arguments) throws -> VolumeConnection {
         try DeviceArguments.volume(
             Field("connection_info", arguments.values["connection_info"] ?? .null),
-            mountDevice: try arguments.string("mountpoint"),
+            mountDevice: try arguments["mountpoint"].map { try DeviceArguments.deviceName(Field("mountpoint", $0)) },
             isBootVolume: false
         )
     }

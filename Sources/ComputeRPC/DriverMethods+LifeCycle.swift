@@ -54,9 +54,9 @@ extension DriverMethods {
     private func spawn(_ arguments: Arguments, _ context: OperationContext) async throws -> JSONValue {
         let instance = try InstanceArgument(arguments)
         var request = try instance.spawnRequest()
-        if request.imageRef == nil, let meta = arguments["image_meta"].map({ Field("image_meta", $0) }) {
-            _ = try meta.object()
-            request.imageRef = try meta.member("id")?.string(limit: 255)
+        if let meta = try ImageMetaArgument(arguments) {
+            request.imageRef = try request.imageRef ?? meta.id()
+            request.imageDetails = try meta.details()
         }
         request.interfaces = try arguments.interfaces()
         let blockDevices = arguments["block_device_info"].map { Field("block_device_info", $0) }

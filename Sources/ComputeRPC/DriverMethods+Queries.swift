@@ -18,7 +18,8 @@ extension DriverMethods {
             },
             immediate("get_info", [.required("instance")]) { [operations] arguments in
                 let uuid = try InstanceArgument(arguments).resolve(operations)
-                return try operations.infoIfKnown(uuid).map(Results.info)
+                guard let info = try operations.infoIfKnown(uuid) else { return nil }
+                return Results.info(info)
             } waiting: { [operations] arguments in
                 let uuid = try InstanceArgument(arguments).resolve(operations)
                 return Results.info(try await operations.info(uuid))

@@ -56,7 +56,7 @@ struct InstanceArgument: Sendable {
         let ephemeral = try field.member("ephemeral_gb")?.integer(in: 0...1_048_576) ?? 0
         request.ephemeralGB = ephemeral > 0 ? [ephemeral] : []
         if let image = field.member("image_ref") {
-            let reference = try image.string(limit: 255)
+            let reference = try image.string(limit: 2048)
             request.imageRef = reference.isEmpty ? nil : reference
         }
         if let drive = field.member("config_drive") { request.configDrive = try drive.bool() }

@@ -213,9 +213,16 @@ final class ConsoleLog: Sendable {
     /// Whether a pipe's bytes may go straight into the segments: nothing older waits in memory.
     var isClear: Bool { progress.failure == nil && buffer.counters.held == 0 }
 
-    /// Moves what the pipe holds into the segments, on the strand; `then` runs there too, with the number of bytes.
-    func take(_ pipe: ReactorPipe, then: @escaping @Sendable (Int, Taken) -> Void) {
+    /// Moves what the reader's pipe holds into the segments, on the strand; `then` runs there too, with the number of
+    /// bytes, unless the reader has come to its end meanwhile.
+    func take(from reader: DescriptorReader, then: @escaping @Sendable (Int, Taken) -> Void) {
         strand.submit {
+            // Closed on this strand, so it stays open for as long as this body runs.
+            guard let pipe = reader.directPipe else {
+                // The one before it found that the log cannot be written.
+                if !reader.isOver { then(0, .busy) }
+                return
+            }
             let (moved, taken) = self.store.withLock { self.take(pipe, &$0) }
             then(moved, taken)
         }

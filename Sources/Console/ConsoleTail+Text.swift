@@ -5,9 +5,13 @@ extension ConsoleTail {
         var bytes = isCut ? data.drop(limit: 3) { $0 & 0xC0 == 0x80 } : data
         bytes = bytes.dropLast(Self.unfinished(bytes))
         if settings.stripControl {
-            bytes = bytes.filter { $0 >= 0x20 || $0 == 0x09 || $0 == 0x0A }[...]
+            bytes = bytes.filter { ($0 >= 0x20 && $0 != 0x7F) || $0 == 0x09 || $0 == 0x0A }[...]
         }
-        let text = String(decoding: bytes, as: UTF8.self)
+        var text = String(decoding: bytes, as: UTF8.self)
+        if settings.stripControl {
+            // The second set of control characters is two bytes each in UTF-8; terminals act on it too.
+            text.unicodeScalars.removeAll { (0x80...0x9F).contains($0.value) }
+        }
         guard settings.replyCharset == .ascii else { return text }
         return String(String.UnicodeScalarView(text.unicodeScalars.map { $0.isASCII ? $0 : "?" }))
     }

@@ -39,7 +39,7 @@ final class DescriptorReader: ReactorHandler {
         var isTaking = false
     }
 
-    private enum Step { case wait, take(ReactorPipe), gather(Duration), read }
+    private enum Step { case wait, take, gather(Duration), read }
 
     private static let readsAtOnce = 4
     private static let lastReads = 32
@@ -60,6 +60,9 @@ final class DescriptorReader: ReactorHandler {
     }
 
     var bytes: Int { state.withLock { $0.bytes } }
+
+    /// Whether nothing more is taken, and the descriptor is or will be closed.
+    var isOver: Bool { state.withLock { $0.end != nil } }
 
     /// The pipe, as long as its bytes go straight into the segments. Asked on the strand.
     var directPipe: ReactorPipe? { state.withLock { $0.isDirect && $0.end == nil ? $0.pipe : nil } }
@@ -113,13 +116,14 @@ final class DescriptorReader: ReactorHandler {
     /// Reads what the kernel holds now, up to a bound that a flooding guest cannot stretch, and tells how many bytes.
     /// On a busy host the threads may not have come to the descriptor at all when the time for draining is over.
     private func readNow(_ then: @escaping @Sendable (Int) -> Void) {
-        let pipe = state.withLock { state in
-            // Nothing has come this way yet, or all of it has been written.
-            if !state.isDirect, state.pipe != nil, log.isClear { state.isDirect = true }
-            return state.isDirect ? state.pipe : nil
+        let isClear = log.isClear
+        let isDirect = state.withLock { state in
+            // Nothing has come through memory yet, or all of it has been written.
+            if state.pipe != nil, isClear { state.isDirect = true }
+            return state.isDirect
         }
-        guard let pipe else { return then(readLast()) }
-        log.take(pipe) { count, taken in
+        guard isDirect else { return then(readLast()) }
+        log.take(from: self) { count, taken in
             self.took(count)
             self.learn(taken)
             then(count)
@@ -146,23 +150,23 @@ final class DescriptorReader: ReactorHandler {
     func refused(_ error: SystemCallError) { finish(.failed(error)) }
 
     private func advance(mayGather: Bool) -> ReactorVerdict {
-        let isClear = log.isClear
+        let isClear = state.withLock { $0.pipe != nil && !$0.isDirect } && log.isClear
         let now = MonotonicClock.now
         let step = state.withLock { state -> Step in
             if state.end != nil || state.isTaking { return .wait }
-            guard let pipe = state.pipe, state.isDirect || isClear else { return .read }
+            guard state.pipe != nil, state.isDirect || isClear else { return .read }
             state.isDirect = true
             if mayGather, !state.isDraining, let rest = state.pace.restBefore(now) { return .gather(rest) }
             state.isTaking = true
-            return .take(pipe)
+            return .take
         }
         switch step {
         case .wait:
             return .pause
         case .gather(let rest):
             return .gather(min(rest, log.settings.flushInterval))
-        case .take(let pipe):
-            take(pipe)
+        case .take:
+            take()
             return .pause
         case .read:
             return readIntoMemory()
@@ -221,11 +225,11 @@ final class DescriptorReader: ReactorHandler {
 
     // MARK: - On the strand
 
-    private func take(_ pipe: ReactorPipe) {
-        log.take(pipe) { count, taken in
+    private func take() {
+        log.take(from: self) { count, taken in
             self.took(count)
             self.learn(taken)
-            self.goOn(after: count, taken, pipe)
+            self.goOn(after: count, taken)
         }
     }
 
@@ -242,7 +246,7 @@ final class DescriptorReader: ReactorHandler {
         }
     }
 
-    private func goOn(after count: Int, _ taken: ConsoleLog.Taken, _ pipe: ReactorPipe) {
+    private func goOn(after count: Int, _ taken: ConsoleLog.Taken) {
         if case .moved(.end) = taken { return finish(.endOfStream) }
         let isMore = state.withLock { state in
             state.pace.took(count, at: MonotonicClock.now)
@@ -252,7 +256,7 @@ final class DescriptorReader: ReactorHandler {
             if case .moved(.more) = taken { state.isTaking = true } else { reactor.watchAgain(token, descriptor) }
             return state.isTaking
         }
-        if isMore { take(pipe) }
+        if isMore { take() }
     }
 
     // MARK: - The end

@@ -25,6 +25,14 @@ extension SegmentStore {
         defer { moved += total }
         return try attempt { store throws(SystemCallError) in
             try store.findEnd()
+            // A machine that never prints has no file.
+            if !store.isOpen {
+                switch pipe.look {
+                case .got: break
+                case .empty: return .empty
+                case .end: return .end
+                }
+            }
             while total < limit {
                 let (file, size) = try store.openCurrent()
                 let room = store.limits.segmentBytes - size

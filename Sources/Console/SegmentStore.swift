@@ -42,6 +42,7 @@ package struct SegmentStore: Sendable {
     var currentStart: Int64 = 0
     var isLoaded = false
     private var file: ReactorFile?
+    var isOpen: Bool { file != nil }
     /// `nil` when only the file knows.
     var endsWithNewline: Bool?
     private var indexBytes = 0

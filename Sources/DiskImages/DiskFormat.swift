@@ -20,15 +20,15 @@ package enum DiskFormat: String, Sendable, Hashable, CaseIterable {
 }
 
 /// What the first and last bytes of a disk file say about it.
-struct DiskHeader: Sendable, Hashable {
-    var format: DiskFormat
+package struct DiskHeader: Sendable, Hashable {
+    package var format: DiskFormat
     /// Bytes the guest sees; `nil` where the header does not say it in a fixed place (VHDX).
-    var virtualSize: UInt64?
+    package var virtualSize: UInt64?
     /// Where the name of the backing file stands in the file.
-    var backingName: Range<UInt64>?
-    var isEncrypted = false
+    package var backingName: Range<UInt64>?
+    package var isEncrypted = false
     /// The data lie in another file than this one.
-    var hasDataFile = false
+    package var hasDataFile = false
 
     static let prefixLength = 1024
     static let footerLength = 512

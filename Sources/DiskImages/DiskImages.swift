@@ -3,7 +3,7 @@ package import Logging
 import Support
 import SystemPackage
 
-/// Image cache, disk files and config drives on this machine's file system, for every host that keeps real files.
+/// Disk files and config drives on this machine's file system, for every host that keeps real files.
 ///
 /// Blank and raw disks are made with file calls alone; other formats go through `qemu-img`, config drives through
 /// `xorriso`, both looked for at each use. A file comes into being under a temporary name, is synced and then renamed,
@@ -13,8 +13,6 @@ import SystemPackage
 /// Calls may come from any task in parallel; two calls for one path must not overlap. Errors are ``BackendError``.
 package struct DiskImages: Sendable {
     package struct Settings: Sendable, Hashable {
-        /// Where the images lie, `<reference>` or `<reference>.<extension>`.
-        package var imagesDirectory: String
         /// A name looked for in the search path, or an absolute path.
         package var qemuImgCommand: String
         /// The same for the program that builds ISO images, which must understand `-as mkisofs`.
@@ -27,14 +25,12 @@ package struct DiskImages: Sendable {
         package var copyDeadline: Duration
 
         package init(
-            imagesDirectory: String,
             qemuImgCommand: String = "qemu-img",
             xorrisoCommand: String = "xorriso",
             searchPath: String? = nil,
             shortDeadline: Duration = .seconds(60),
             copyDeadline: Duration = .seconds(3600)
         ) {
-            self.imagesDirectory = imagesDirectory
             self.qemuImgCommand = qemuImgCommand
             self.xorrisoCommand = xorrisoCommand
             self.searchPath = searchPath
@@ -48,9 +44,9 @@ package struct DiskImages: Sendable {
 
     let settings: Settings
     let tools: Tools
-    let work: FileWork
+    package let work: FileWork
 
-    package init(settings: Settings, work: FileWork = FileWork(), logger: Logger) {
+    package init(settings: Settings = Settings(), work: FileWork = FileWork(), logger: Logger) {
         self.settings = settings
         self.tools = Tools(searchPath: settings.searchPath, logger: logger)
         self.work = work
@@ -69,37 +65,6 @@ package struct DiskImages: Sendable {
     package var diskFormats: [String] { hasQemuImg ? ["qcow2", "raw"] : ["raw"] }
 
     // MARK: Information
-
-    /// The cached image under this reference.
-    ///
-    /// The reference is data from a client: one that is empty, longer than 200 bytes, begins with a dot, or holds a
-    /// separator, a NUL or another control character is refused with `invalidArgument`. So are images that would read
-    /// other files (backing file, external data file), encrypted ones, formats other than ``DiskFormat``, and files
-    /// whose extension contradicts their content (VM operations, section 11.1).
-    package func image(_ reference: String) async throws -> ImageInfo {
-        try ImageReference.check(reference)
-        let directory = settings.imagesDirectory
-        let found = try await work.run { _ in try ImageReference.find(reference, in: directory) }
-        let info = try await diskInfo(found.path)
-        guard let format = DiskFormat(rawValue: info.format) else {
-            throw BackendError(.invalidArgument, "image \(reference) has the unknown format \(info.format)")
-        }
-        if let declared = found.declared, declared != format {
-            throw BackendError(
-                .invalidArgument,
-                "image \(reference) is declared as \(declared.rawValue) and is \(format.rawValue)"
-            )
-        }
-        if info.backingFile != nil {
-            throw BackendError(.invalidArgument, "image \(reference) refers to a backing file")
-        }
-        return ImageInfo(
-            reference: reference,
-            path: found.path,
-            format: info.format,
-            virtualSize: info.virtualSize
-        )
-    }
 
     /// The disk's facts, from its own header; also while a machine uses it.
     ///
@@ -141,7 +106,8 @@ package struct DiskImages: Sendable {
         return UInt64(line[line.index(after: open)...].prefix { $0.isNumber })
     }
 
-    static func inspect(
+    /// What the file's signatures and header say, nothing of a raw one; blocks.
+    package static func inspect(
         _ path: String,
         isRaw: Bool = false
     ) throws(BackendError) -> (DiskHeader, occupied: UInt64, backing: String?) {

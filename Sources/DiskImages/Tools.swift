@@ -20,6 +20,24 @@ package struct Tools: Sendable {
         }
     }
 
+    /// What a program that reads untrusted data may use, enforced by the kernel.
+    package struct Confinement: Sendable, Hashable {
+        /// Processor time; the program is killed at its end.
+        package var cpuSeconds: Int
+        package var addressSpaceBytes: UInt64
+        /// The file that the program reads as its standard input, `/proc/self/fd/0`.
+        package var input: String
+
+        package init(input: String, cpuSeconds: Int = 30, addressSpaceBytes: UInt64 = 1 << 30) {
+            self.input = input
+            self.cpuSeconds = cpuSeconds
+            self.addressSpaceBytes = addressSpaceBytes
+        }
+    }
+
+    private static let limiter = Tool(command: "prlimit", package: "util-linux")
+    private static let demoter = Tool(command: "setpriv", package: "util-linux")
+
     private static let outputLimit = 256 << 10
 
     private let directories: [String]
@@ -43,17 +61,60 @@ package struct Tools: Sendable {
     /// - Returns: its standard output, at most 256 KiB.
     /// - Throws: `unimplemented` naming the package when the program is missing; `timeout`; `cancelled`;
     ///   `resourceExhausted` when it found no room; `internal` with what it said otherwise.
-    package func run(_ tool: Tool, _ arguments: [String], deadline: Duration) async throws(BackendError) -> String {
-        guard let path = find(tool) else {
-            throw BackendError(
-                .unimplemented,
-                "\(tool.command) is not installed on this host; install the package \(tool.package)"
-            )
+    package func run(
+        _ tool: Tool,
+        _ arguments: [String],
+        confinement: Confinement? = nil,
+        deadline: Duration
+    ) async throws(BackendError) -> String {
+        var path = try require(tool)
+        var arguments = arguments
+        if let confinement {
+            arguments = try confined(path, arguments, confinement)
+            path = try require(Self.limiter)
         }
+        return try await run(tool, path, arguments, confinement, deadline)
+    }
+
+    /// The arguments with which ``limiter`` runs the program in its confinement.
+    ///
+    /// The user is changed by a program too: between fork and exec of a process with threads, `setuid` may wait for a
+    /// lock that nobody will ever release.
+    private func confined(
+        _ path: String,
+        _ arguments: [String],
+        _ confinement: Confinement
+    ) throws(BackendError) -> [String] {
+        var command = [path] + arguments
+        // `nobody` opens the file anew through /proc: the way there may be closed to it, the file must not be.
+        if geteuid() == 0, try FileCalls.status(confinement.input)?.isPublic == true {
+            let options = ["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", "--"]
+            command = [try require(Self.demoter)] + options + command
+        }
+        return ["--cpu=\(confinement.cpuSeconds)", "--as=\(confinement.addressSpaceBytes)", "--core=0", "--"] + command
+    }
+
+    private func require(_ tool: Tool) throws(BackendError) -> String {
+        if let path = find(tool) { return path }
+        throw BackendError(
+            .unimplemented,
+            "\(tool.command) is not installed on this host; install the package \(tool.package)"
+        )
+    }
+
+    private func run(
+        _ tool: Tool,
+        _ path: String,
+        _ arguments: [String],
+        _ confinement: Confinement?,
+        _ deadline: Duration
+    ) async throws(BackendError) -> String {
         logger.debug("tool starts", metadata: ["tool": "\(path)", "arguments": "\(arguments)"])
         let outcome: (status: TerminationStatus, output: String, errors: String)
         do {
-            outcome = try await withDeadline(deadline) { try await Self.execute(path, arguments) }
+            outcome = try await withDeadline(deadline) { try await Self.execute(path, arguments, confinement) }
+        } catch let error as BackendError {
+            throw error
         } catch is DeadlineExceeded {
             throw BackendError(.timeout, "\(tool.command) did not end within \(deadline)")
         } catch is CancellationError {
@@ -71,19 +132,38 @@ package struct Tools: Sendable {
 
     private static func execute(
         _ path: String,
-        _ arguments: [String]
+        _ arguments: [String],
+        _ confinement: Confinement?
     ) async throws -> (status: TerminationStatus, output: String, errors: String) {
         var options = PlatformOptions()
         options.processGroupID = 0
         options.teardownSequence = [
             .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .seconds(2))
         ]
+        guard let confinement else { return try await execute(path, arguments, options, input: .none) }
+        let file = try FileCalls.on(confinement.input) {
+            try FileDescriptor.open(confinement.input, .readOnly, options: [.closeOnExec, .nonBlocking])
+        }
+        return try await execute(
+            path,
+            arguments,
+            options,
+            input: .fileDescriptor(file, closeAfterSpawningProcess: true)
+        )
+    }
+
+    private static func execute<Input: InputProtocol>(
+        _ path: String,
+        _ arguments: [String],
+        _ options: PlatformOptions,
+        input: Input
+    ) async throws -> (status: TerminationStatus, output: String, errors: String) {
         let result = try await Subprocess.run(
             .path(FilePath(path)),
             arguments: Arguments(arguments),
             environment: .custom(["LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"]),
             platformOptions: options,
-            input: .none,
+            input: input,
             output: .string(limit: outputLimit),
             error: .string(limit: outputLimit)
         )

@@ -6,6 +6,14 @@ extension HostBackend {
     package func machineIfKnown(_ uuid: InstanceUUID) -> MachineStatus? { nil }
     package func cancelJobs(_ uuid: InstanceUUID) async throws {}
 
+    /// For hosts whose images are what they are: what a client says of one cannot be checked.
+    package func image(_ request: ImageRequest) async throws -> ImageInfo {
+        guard !request.hasConditions, request.location == nil else {
+            throw BackendError.unsupported("checking what a client says of an image")
+        }
+        return try await image(request.reference)
+    }
+
     package func reset(_ uuid: InstanceUUID) async throws -> MachineState {
         throw BackendError.unsupported("reset")
     }

@@ -65,6 +65,9 @@ package protocol HostBackend: Sendable {
     /// The image, fetched into the cache if it is not there. Throws `notFound` for an unknown one.
     func image(_ reference: String) async throws -> ImageInfo
 
+    /// The same, checked against what the client says of it. Throws `invalidArgument` when the content is another.
+    func image(_ request: ImageRequest) async throws -> ImageInfo
+
     /// Makes a disk file; on failure no file is left.
     func createDisk(_ request: DiskRequest) async throws -> DiskInfo
 

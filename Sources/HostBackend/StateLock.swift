@@ -17,5 +17,9 @@ package struct StateLock: ~Copyable {
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Closing alone is not enough: a child that is being started has the file open for a moment too.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }

@@ -75,16 +75,16 @@ enum MessageScan {
     private static func smallInteger(_ bytes: Span<UInt8>, _ position: inout Int) -> Int64? {
         var value: Int64 = 0
         var end = position
-        while end < bytes.count, end - position < 19 {
+        while end < bytes.count, end - position < 18 {
             let digit = bytes[end] &- UInt8(ascii: "0")
             guard digit < 10 else { break }
             value = value * 10 + Int64(digit)
             end += 1
         }
         let count = end - position
-        guard end < bytes.count, count <= 18, count == 1 || bytes[position] != UInt8(ascii: "0") else { return nil }
+        guard end < bytes.count, count == 1 || bytes[position] != UInt8(ascii: "0") else { return nil }
         switch bytes[end] {
-        case UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"): return nil
+        case UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "0")...UInt8(ascii: "9"): return nil
         default: break
         }
         position = end

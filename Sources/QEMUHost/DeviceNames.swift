@@ -1,3 +1,4 @@
+import DiskImages
 import HostBackend
 import Support
 
@@ -24,10 +25,12 @@ extension DiskAttachment {
 
     /// What `-blockdev` and `blockdev-add` take.
     var node: JSONObject {
-        var file: JSONObject = ["driver": "file", "filename": .string(path)]
+        // The driver for files refuses block devices, and the other way round.
+        let isDevice = path.hasPrefix("/dev/") && !path.hasPrefix("/dev/shm/")
+        var file: JSONObject = ["driver": isDevice ? "host_device" : "file", "filename": .string(path)]
         if isReadOnly { file["read-only"] = true }
         var node: JSONObject = [
-            "driver": .string(format),
+            "driver": .string(DiskFormat(name: format)?.rawValue ?? format),
             "node-name": .string(nodeName),
             "file": .object(file),
         ]
@@ -58,7 +61,8 @@ extension DiskAttachment {
             device = [
                 "driver": media == .cdrom ? "scsi-cd" : "scsi-hd",
                 "bus": .string(DeviceNames.scsiController + ".0"),
-                "scsi-id": .int(Int64(address.unit)),
+                // Without a number a taken address would not be refused.
+                "scsi-id": .int(Int64(address.unit)), "lun": 0,
             ]
         case (.ide, .virtio), (.virtio, _):
             device = ["driver": "virtio-blk-pci"]
@@ -104,10 +108,12 @@ extension NetworkInterface {
     }
 
     /// What `-device` and `device_add` take.
-    func device(_ place: Int) -> JSONObject {
-        [
+    func device(slot: Int, _ platform: Platform) -> JSONObject {
+        var device: JSONObject = [
             "driver": "virtio-net-pci", "netdev": .string(backendName), "id": .string(deviceID),
             "mac": .string(macAddress),
         ]
+        for (key, value) in InterfaceSlots.place(slot, platform) { device[key] = value }
+        return device
     }
 }

@@ -32,6 +32,8 @@ struct MachineRecord: Sendable, Hashable {
     var process: Process?
     var task: Task?
     var saved: Saved?
+    /// Which slot each interface sits in, by its id (``InterfaceSlots``).
+    var slots: [String: Int] = [:]
 }
 
 /// What a guest sees of its machine beside devices; it has to stay the same while its memory lives.
@@ -76,6 +78,11 @@ extension MachineRecord {
         case .restoring: json["task"] = ["name": "restoring"]
         case nil: break
         }
+        if !slots.isEmpty {
+            json["slots"] = .object(
+                JSONObject(slots.sorted { $0.key < $1.key }.map { ($0.key, .int(Int64($0.value))) })
+            )
+        }
         if let saved {
             let disks = saved.disks.map { disk -> JSONValue in
                 [
@@ -108,8 +115,17 @@ extension MachineRecord {
             task: json["task"].flatMap(Task.init(json:)),
             saved: json["saved"].map { saved in
                 Saved(disks: saved["disks"]?.arrayValue?.compactMap(DiskFingerprint.init(json:)) ?? [])
-            }
+            },
+            slots: Self.slots(json["slots"])
         )
+    }
+}
+
+extension MachineRecord {
+    private static func slots(_ json: JSONValue?) -> [String: Int] {
+        var slots: [String: Int] = [:]
+        for (id, slot) in json?.objectValue ?? [:] { slots[id] = slot.intValue.flatMap(Int.init(exactly:)) }
+        return slots
     }
 }
 

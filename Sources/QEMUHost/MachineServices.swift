@@ -14,6 +14,7 @@ struct MachineServices: Sendable {
     let bootID: String
     let stateDirectory: String
     let processes: Processes
+    let network: HostNetwork
     let reactor: Reactor
     let events: EventHub
     let work: FileWork

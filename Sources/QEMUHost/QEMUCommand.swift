@@ -30,8 +30,13 @@ struct QEMUCommand: Sendable, Hashable {
         incoming: Bool
     ) throws(BackendError) -> (executable: String, arguments: [String]) {
         let arguments = try arguments(for: record, files, incoming: incoming)
+        return demoted(arguments, accelerator: record.platform.accelerator)
+    }
+
+    /// QEMU with these arguments, run as who it is to run as.
+    func demoted(_ arguments: [String], accelerator: String) -> (executable: String, arguments: [String]) {
         guard let demotion else { return (binary, arguments) }
-        let groups = record.platform.accelerator == "kvm" ? ["--groups", "kvm"] : ["--clear-groups"]
+        let groups = accelerator == "kvm" ? ["--groups", "kvm"] : ["--clear-groups"]
         let prefix =
             ["--reuid", String(demotion.user.uid), "--regid", String(demotion.user.gid)] + groups
             + ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", binary]
@@ -61,7 +66,7 @@ struct QEMUCommand: Sendable, Hashable {
             "-chardev", "pipe,id=con,path=\(Self.escaped(files.console))",
             "-device", "isa-serial,chardev=con,index=0",
         ]
-        for device in try devices(spec, platform) { words += [device.option, try Self.text(device.value)] }
+        for device in try devices(record) { words += [device.option, try Self.text(device.value)] }
         words += ["-msg", "timestamp=on"]
         if sandbox {
             words += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
@@ -71,23 +76,25 @@ struct QEMUCommand: Sendable, Hashable {
     }
 
     private func devices(
-        _ spec: MachineSpec,
-        _ platform: Platform
+        _ record: MachineRecord
     ) throws(BackendError) -> [(option: String, value: JSONObject)] {
+        let (spec, platform) = (record.spec, record.platform)
         var devices: [(option: String, value: JSONObject)] = []
         // Always there, so that volumes can be attached while the machine runs.
         devices.append(("-device", ["driver": "virtio-scsi-pci", "id": .string(DeviceNames.scsiController)]))
+        // Before the disks, which get the places that are left.
+        if network != .none { for port in InterfaceSlots.ports(platform) { devices.append(("-device", port)) } }
+        for interface in spec.interfaces {
+            guard let backend = interface.backend(network), let slot = record.slots[interface.id] else { continue }
+            devices.append(("-netdev", backend))
+            devices.append(("-device", interface.device(slot: slot, platform)))
+        }
         for (place, disk) in DeviceNames.bootOrder(spec.disks).enumerated() {
             let isBootable = disk.role == .root || place == 0
             devices.append(("-blockdev", disk.node))
             devices.append(
                 ("-device", try disk.device(diskBus, platform, bootIndex: isBootable ? place + 1 : nil))
             )
-        }
-        for (place, interface) in spec.interfaces.enumerated() {
-            guard let backend = interface.backend(network) else { continue }
-            devices.append(("-netdev", backend))
-            devices.append(("-device", interface.device(place)))
         }
         return devices
     }

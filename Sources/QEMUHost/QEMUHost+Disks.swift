@@ -1,26 +1,32 @@
 import DiskImages
 package import HostBackend
+import ImageStore
 
 /// Files are made by ``DiskImages``, whoever uses them then.
 extension QEMUHost {
     package func image(_ reference: String) async throws -> ImageInfo {
-        try await filing("image \(reference)") { try await images.image(reference) }
+        try await image(ImageRequest(reference))
+    }
+
+    package func image(_ request: ImageRequest) async throws -> ImageInfo {
+        _ = try services()
+        return try await images.image(request)
     }
 
     package func createDisk(_ request: DiskRequest) async throws -> DiskInfo {
-        try await filing("making a disk") { try await images.createDisk(request) }
+        try await filing("making a disk") { try await disks.createDisk(request) }
     }
 
     package func diskInfo(_ path: String) async throws -> DiskInfo {
-        try await filing("looking at a disk") { try await images.diskInfo(path) }
+        try await filing("looking at a disk") { try await disks.diskInfo(path) }
     }
 
     package func resizeDisk(_ path: String, virtualSize: UInt64) async throws {
-        try await filing("resizing a disk") { try await images.resizeDisk(path, virtualSize: virtualSize) }
+        try await filing("resizing a disk") { try await disks.resizeDisk(path, virtualSize: virtualSize) }
     }
 
     package func buildConfigDrive(_ files: [ConfigDriveFile], at path: String) async throws {
-        try await filing("building a config drive") { try await images.buildConfigDrive(files, at: path) }
+        try await filing("building a config drive") { try await disks.buildConfigDrive(files, at: path) }
     }
 
     private func filing<Result>(_ what: String, _ body: () async throws -> Result) async throws -> Result {

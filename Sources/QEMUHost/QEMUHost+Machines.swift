@@ -110,9 +110,11 @@ extension QEMUHost {
         try await perform("shutdown", uuid) { try await $0.requestShutdown() }
     }
 
-    /// Stops a suspension that is being written, out of its turn.
+    /// Stops a suspension or an export that is being written, out of its turn.
     package func cancelJobs(_ uuid: InstanceUUID) async throws {
-        guard let machine = try? find(uuid), case .saving = machine.record.task else { return }
+        guard let machine = try? find(uuid) else { return }
+        await machine.stopExport()
+        guard case .saving = machine.record.task else { return }
         _ = try? await machine.execute("migrate_cancel")
     }
 

@@ -1,5 +1,6 @@
 import DiskImages
 package import HostBackend
+package import ImageStore
 package import Logging
 import Processes
 import Support
@@ -31,7 +32,8 @@ package final class QEMUHost: HostBackend {
     package let settings: QEMUSettings
     package let capabilities: HostCapabilities
     let stateDirectory: String
-    let images: DiskImages
+    let disks: DiskImages
+    let images: ImageStore
     let tools: Tools
     let work: FileWork
     let logger: Logger
@@ -41,33 +43,51 @@ package final class QEMUHost: HostBackend {
     /// - Parameters:
     ///   - name: the host's name.
     ///   - stateDirectory: an absolute path, short enough for the sockets below it; made when the host connects.
-    package init(name: String, settings: QEMUSettings = QEMUSettings(), stateDirectory: String, logger: Logger) {
+    ///   - images: where its images come from; `nil` = the directory that the settings name, and nowhere else.
+    package init(
+        name: String,
+        settings: QEMUSettings = QEMUSettings(),
+        stateDirectory: String,
+        images: ImageStore? = nil,
+        logger: Logger
+    ) {
         self.name = name
         self.settings = settings
         self.stateDirectory = stateDirectory
         self.logger = logger
         work = FileWork()
         tools = Tools(searchPath: settings.toolSearchPath, logger: logger)
-        images = DiskImages(
+        disks = DiskImages(
             settings: DiskImages.Settings(
-                imagesDirectory: settings.imagesPath ?? stateDirectory + "/images",
                 qemuImgCommand: settings.qemuImgCommand,
                 searchPath: settings.toolSearchPath
             ),
             work: work,
             logger: logger
         )
-        capabilities = Self.capabilities(settings, images)
+        self.images =
+            images
+            ?? ImageStore(
+                settings: ImageStoreSettings(directory: settings.imagesPath ?? stateDirectory + "/images"),
+                disks: disks,
+                logger: logger
+            )
+        capabilities = Self.capabilities(settings, disks)
     }
 
-    private static func capabilities(_ settings: QEMUSettings, _ images: DiskImages) -> HostCapabilities {
+    private static func capabilities(_ settings: QEMUSettings, _ disks: DiskImages) -> HostCapabilities {
         var flags: Set<Capability> = [
             .softShutdown, .reset, .pause, .save, .resizeDisks, .events, .consoleOutput, .consoleInput,
-            .consoleResumable,
+            .consoleResumable, .hotplugDisk, .hotplugNIC, .diagnostics,
         ]
-        if images.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing]) }
-        if images.hasXorriso { flags.insert(.configDriveISO) }
-        return HostCapabilities(flags: flags, diskFormats: images.diskFormats, volumeTypes: ["file"])
+        if disks.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing, .checkpoint]) }
+        if disks.hasXorriso { flags.insert(.configDriveISO) }
+        return HostCapabilities(
+            flags: flags,
+            diskFormats: disks.diskFormats,
+            volumeTypes: QEMUHost.volumeTypes,
+            networkTypes: HostNetwork.types(settings.network)
+        )
     }
 
     // MARK: Service
@@ -135,12 +155,12 @@ package final class QEMUHost: HostBackend {
 
     private func prepare() async throws -> MachineServices {
         try MachineFiles.check(stateDirectory: stateDirectory)
-        try await images.prepare(stateDirectory)
+        try await disks.prepare(stateDirectory)
         let lockPath = stateDirectory + "/lock"
         try inventory.withLock { state throws(BackendError) in state.lock = try StateLock(lockPath) }
-        let facts = try await HostFacts.find(settings, tools, work, logger)
-        inventory.withLock { $0.facts = facts }
         let demotion = try await demotion()
+        let facts = try await tested(try await HostFacts.find(settings, tools, work, logger), demotion)
+        inventory.withLock { $0.facts = facts }
         let accelerator = facts.accelerator
         let reactor = try Reactor(name: "qemu-host")
         return MachineServices(
@@ -160,6 +180,7 @@ package final class QEMUHost: HostBackend {
             bootID: facts.bootID,
             stateDirectory: stateDirectory,
             processes: Processes(reactor: reactor, logger: logger),
+            network: HostNetwork(mode: settings.network, owner: demotion?.user, tools: tools, work: work),
             reactor: reactor,
             events: eventHub,
             work: work,

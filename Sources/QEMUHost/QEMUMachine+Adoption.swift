@@ -56,6 +56,7 @@ extension QEMUMachine {
         guard answered == uuid.text else {
             throw BackendError(.conflict, "its monitor answers for machine \(answered ?? "?")")
         }
+        await discardExport()
         let limit = TimeLimit(settings.startTimeout)
         switch record.task {
         case .saving:
@@ -99,7 +100,7 @@ extension QEMUMachine {
     /// There is no QEMU any more.
     private func adoptDead() async {
         let record = record
-        try? FileCalls.remove(files.monitor)
+        await removeQuietly(files.monitor)
         if case .saving = record.task, (try? FileCalls.status(files.memory)) ?? nil != nil {
             // All of the memory was on disk, and QEMU was told to go.
             state.withLock { $0.record.process = nil }
@@ -127,8 +128,7 @@ extension QEMUMachine {
             }
         }
         if record.saved == nil {
-            try? FileCalls.remove(files.partialMemory)
-            try? FileCalls.remove(files.memory)
+            await removeQuietly(files.partialMemory, files.memory)
         }
         await saveIfPossible()
     }

@@ -57,6 +57,7 @@ extension QEMUMachine {
                 try await attach(process, settings.adoptTimeout)
                 try await takeUp(process)
             } catch {
+                if Task.isCancelled { return }
                 logger.warning("QEMU does not answer on its monitor", metadata: ["error": "\(error)"])
             }
         }
@@ -96,8 +97,10 @@ extension QEMUMachine {
             case "host-signal": state.withLock { $0.ending = $0.ending ?? .off(.host) }
             default: break
             }
-        case "RESET" where isGuests:
-            state.withLock { state in post(.rebooted, state) }
+        case "RESET":
+            state.withLock { state in
+                if state.resets.isReboot(at: event.microseconds, isGuests: isGuests) { post(.rebooted, state) }
+            }
         case "GUEST_PANICKED":
             fail()
         case "STOP", "RESUME", "BLOCK_IO_ERROR":

@@ -13,8 +13,10 @@ extension QEMUMachine {
     ///
     /// - Parameter incoming: it is to wait for a guest's memory.
     func launch(incoming: Bool, _ limit: TimeLimit) async throws {
-        let record = record
+        let record = try await prepareInterfaces()
         let words = try services.command.words(for: record, files, incoming: incoming)
+        state.withLock { $0.isStarting = true }
+        defer { state.withLock { $0.isStarting = false } }
         let started = try await services.work.run { [self] _ in
             try MachineAccess.grant(record.spec, to: services.command.demotion?.user)
             return try start(words)
@@ -45,6 +47,7 @@ extension QEMUMachine {
         )
         // A log of this start alone: it is for the error of a start that fails, and must not grow for ever.
         try FileCalls.remove(files.log)
+        awaitSocketRemoval()
         let socket = try MonitorSocket(files.monitor)
         do {
             let process = try services.processes.start(
@@ -160,7 +163,7 @@ extension QEMUMachine {
         guard case .some(let session) = session else { return }
         session?.close()
         logger.info("QEMU has ended", metadata: ["pid": "\(process.pid)", "state": "\(machineState.rawValue)"])
-        try? FileCalls.remove(files.monitor)
+        await removeSocket()
         await saveIfPossible()
     }
 

@@ -72,6 +72,7 @@ extension QEMUMachine {
             try await execute("cont", deadline: limit.atMost(settings.commandTimeout))
             try await takeNote(limit, .running, .resumed)
         }
+        await returnFiles()
     }
 
     /// Asks what came of a change, and posts it.

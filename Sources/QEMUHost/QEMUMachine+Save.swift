@@ -104,8 +104,7 @@ extension QEMUMachine {
             }
         }
         state.withLock { $0.record.task = nil }
-        try? FileCalls.remove(files.partialMemory)
-        try? FileCalls.remove(files.memory)
+        await removeQuietly(files.partialMemory, files.memory)
         await saveIfPossible()
     }
 
@@ -193,7 +192,7 @@ extension QEMUMachine {
             state.record.state = .running
             post(.resumed, state)
         }
-        try? FileCalls.remove(files.memory)
+        await removeQuietly(files.memory)
         await saveIfPossible()
     }
 

@@ -34,6 +34,9 @@ final class QEMUMachine: Sendable {
         var isLingering = false
         /// The guest was asked to shut down since it was started.
         var wasAskedToShutDown = false
+        var resets = ResetFilter()
+        /// A process is being started, with a socket of its own.
+        var isStarting = false
         /// A state change is under way which QEMU reports too: those reports are ours.
         var isChanging = false
         /// The host gave up service, or the machine is gone.
@@ -46,7 +49,7 @@ final class QEMUMachine: Sendable {
     let services: MachineServices
     let lane = SerialLane()
     let state: Mutex<State>
-    /// Held while the record is written, on a file thread only; `true` once it is removed for good.
+    /// Held while the record or the socket is written or removed, on a file thread only; `true` once it is removed for good.
     private let recordRemoved = Mutex(false)
 
     init(_ record: MachineRecord, _ services: MachineServices) {
@@ -112,6 +115,28 @@ final class QEMUMachine: Sendable {
         }
     }
 
+    /// Removes the socket of a QEMU that has ended, unless another is there or on its way.
+    func removeSocket() async {
+        await unlessCancelled { [self] in
+            _ = try? await services.work.run { [self] _ in
+                try recordRemoved.withLock { _ throws(BackendError) in
+                    let isFree = state.withLock { $0.record.process == nil && !$0.isStarting }
+                    if isFree { try FileCalls.remove(files.monitor) }
+                }
+            }
+        }
+    }
+
+    /// Waits for a removal that did not know yet of the start that is being made. Blocks for a moment.
+    func awaitSocketRemoval() { recordRemoved.withLock { _ in } }
+
+    /// Removes files that nobody needs any more; what cannot be removed now is in nobody's way.
+    func removeQuietly(_ paths: String...) async {
+        await unlessCancelled { [work = services.work] in
+            _ = try? await work.run { _ in for path in paths { try? FileCalls.remove(path) } }
+        }
+    }
+
     /// Removes everything; the record is never written again.
     func removeFiles() async throws {
         try await services.work.run { [self] _ in
@@ -169,6 +194,8 @@ extension BackendError {
             switch error.code {
             case .timeout: .timeout
             case .cancelled: .cancelled
+            case .refused where error.message.contains("Permission denied"): .unauthorized
+            case .refused where error.message.contains("No space left"): .resourceExhausted
             case .refused: .internal
             case .unreachable, .closed, .protocolViolation: .unavailable
             }

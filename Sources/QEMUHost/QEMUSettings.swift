@@ -50,6 +50,8 @@ package struct QEMUSettings: Sendable, Hashable {
     package var adoptTimeout = Duration.seconds(3)
     /// `quit_timeout`: how long QEMU may take to end when told to; then it is killed.
     package var quitTimeout = Duration.seconds(5)
+    /// `unplug_timeout`: how long a running guest may take to let go of a device that is detached.
+    package var unplugTimeout = Duration.seconds(20)
     /// `console_pipe_bytes`: console output kept while nobody reads; then the guest's output waits (QEMU backend,
     /// section 5.4).
     package var consolePipeBytes = 256 << 10

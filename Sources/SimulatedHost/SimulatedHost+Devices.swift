@@ -1,38 +1,43 @@
 import DiskImages
 package import HostBackend
+import ImageStore
 import Support
 
 extension SimulatedHost {
     // MARK: Disks
 
     package func image(_ reference: String) async throws -> ImageInfo {
-        try await perform(.image) { try await images.image(reference) }
+        try await image(ImageRequest(reference))
+    }
+
+    package func image(_ request: ImageRequest) async throws -> ImageInfo {
+        try await perform(.image) { try await images.image(request) }
     }
 
     package func createDisk(_ request: DiskRequest) async throws -> DiskInfo {
-        try await perform(.createDisk) { try await images.createDisk(request) }
+        try await perform(.createDisk) { try await disks.createDisk(request) }
     }
 
     package func diskInfo(_ path: String) async throws -> DiskInfo {
-        try await perform(.diskInfo) { try await images.diskInfo(path) }
+        try await perform(.diskInfo) { try await disks.diskInfo(path) }
     }
 
     package func resizeDisk(_ path: String, virtualSize: UInt64) async throws {
         try await perform(.resizeDisk) {
             try require(.resizeDisks, "resizing a disk")
-            try await images.resizeDisk(path, virtualSize: virtualSize)
+            try await disks.resizeDisk(path, virtualSize: virtualSize)
         }
     }
 
     package func buildConfigDrive(_ files: [ConfigDriveFile], at path: String) async throws {
-        try await perform(.buildConfigDrive) { try await images.buildConfigDrive(files, at: path) }
+        try await perform(.buildConfigDrive) { try await disks.buildConfigDrive(files, at: path) }
     }
 
     package func exportRootDisk(_ uuid: InstanceUUID, to path: String, format: String) async throws -> DiskInfo {
         try await perform(.exportRootDisk, uuid) {
             let root = try find(uuid).read { state, _ in state.spec.disks.first { $0.role == .root } }
             guard let root else { throw BackendError(.invalidState, "machine \(uuid) has no root disk") }
-            return try await images.exportDisk(root.path, known: root.format, to: path, format: format)
+            return try await disks.exportDisk(root.path, known: root.format, to: path, format: format)
         }
     }
 
@@ -41,7 +46,7 @@ extension SimulatedHost {
     package func attachDisk(_ disk: DiskAttachment, to uuid: InstanceUUID) async throws {
         try await perform(.attachDisk, uuid) {
             let machine = try find(uuid)
-            _ = try await images.diskInfo(disk.path, known: disk.format)
+            _ = try await disks.diskInfo(disk.path, known: disk.format)
             try machine.update { state, _ throws(BackendError) in
                 if state.spec.disks.contains(where: { $0.path == disk.path }) { return }
                 if state.spec.disks.contains(where: { $0.address == disk.address }) {
@@ -99,7 +104,7 @@ extension SimulatedHost {
             guard let path = (data["device_path"] ?? data["path"])?.stringValue else {
                 throw BackendError(.invalidArgument, "volume \(volume.volumeID) has no device_path")
             }
-            _ = try await images.diskInfo(path, known: data["format"]?.stringValue ?? "raw")
+            _ = try await disks.diskInfo(path, known: data["format"]?.stringValue ?? "raw")
             world.connect(.init(host: name, volumeID: volume.volumeID, path: path))
             return path
         }

@@ -54,25 +54,34 @@ extension SimulatedHost {
     }
 
     package func machineIfKnown(_ uuid: InstanceUUID) -> MachineStatus? {
-        (try? find(uuid)).map { status(of: $0) }
+        guard let machine = machine(inAnyPhase: uuid) else { return nil }
+        return machine.read { state, now in
+            state.isInService ? Self.status(of: machine, state, now) : nil
+        }
     }
 
     private func status(of machine: SimulatedMachine) -> MachineStatus {
-        machine.read { state, now in
-            let uses = state.guest.isConsoleUp
-            return MachineStatus(
-                uuid: machine.uuid,
-                name: state.spec.name,
-                state: state.guest.machineState,
-                incarnation: machine.incarnation,
-                maxMemoryKB: UInt64(state.spec.memoryMB) << 10,
-                memoryKB: uses ? UInt64(state.spec.startupMemoryMB) << 10 : 0,
-                cpuCount: state.spec.vcpus,
-                // A guest that mostly waits: a fiftieth of its time.
-                cpuTimeNanoseconds: state.guest.uptime(at: now) / 50,
-                hasConsole: true
-            )
-        }
+        machine.read { state, now in Self.status(of: machine, state, now) }
+    }
+
+    private static func status(
+        of machine: SimulatedMachine,
+        _ state: borrowing SimulatedMachine.State,
+        _ now: UInt64
+    ) -> MachineStatus {
+        let uses = state.guest.isConsoleUp
+        return MachineStatus(
+            uuid: machine.uuid,
+            name: state.spec.name,
+            state: state.guest.machineState,
+            incarnation: machine.incarnation,
+            maxMemoryKB: UInt64(state.spec.memoryMB) << 10,
+            memoryKB: uses ? UInt64(state.spec.startupMemoryMB) << 10 : 0,
+            cpuCount: state.spec.vcpus,
+            // A guest that mostly waits: a fiftieth of its time.
+            cpuTimeNanoseconds: state.guest.uptime(at: now) / 50,
+            hasConsole: true
+        )
     }
 
     package func createMachine(_ spec: MachineSpec) async throws {
@@ -179,7 +188,7 @@ extension SimulatedHost {
     ) async throws -> SimulatedMachine? {
         let behaviour = try check(spec)
         let plan = try FaultPlan(metadata: spec.metadata)
-        let diskGB = migration == nil ? try await images.totalGB(of: spec.disks) : 0
+        let diskGB = migration == nil ? try await disks.totalGB(of: spec.disks) : 0
         let machine = makeMachine(
             SimulatedMachine.State(
                 phase: .creating,

@@ -57,7 +57,7 @@ extension SimulatedHost {
             try await perform(.migratePrecopy, uuid) {
                 for copy in copies {
                     made.append(copy.target)
-                    try await images.copyDisk(copy.source, to: copy.target)
+                    try await disks.copyDisk(copy.source, to: copy.target)
                 }
                 for step in 1...Self.progressSteps {
                     try await world.reactor.sleep(settings.migrationMilliseconds * 1_000_000 / Self.progressSteps)
@@ -72,7 +72,7 @@ extension SimulatedHost {
             try Self.check(machine, abort)
             try await commit(machine, ticket)
         } catch {
-            try? await images.removeFiles(made)
+            try? await disks.removeFiles(made)
             throw error
         }
         await deliver(machine, to: arrival)

@@ -64,7 +64,7 @@ extension SimulatedHost {
     package func finishIncoming(_ uuid: InstanceUUID) async throws {
         try await perform(.finishIncoming, uuid) {
             let machine = try find(uuid)
-            let diskGB = try await images.totalGB(of: machine.read { state, _ in state.spec.disks })
+            let diskGB = try await disks.totalGB(of: machine.read { state, _ in state.spec.disks })
             try machine.update { state, _ throws(BackendError) in
                 state.phase = .realized
                 state.diskGB = diskGB
@@ -110,7 +110,7 @@ extension SimulatedHost {
         _ copyStorage: Bool
     ) async throws -> SimulatedTicket {
         let disks = spec.disks.filter { $0.role != .volume }
-        let files = try await images.status(of: disks.map(\.path))
+        let files = try await self.disks.status(of: disks.map(\.path))
         return SimulatedTicket(
             migration: migration,
             world: world.id,
@@ -136,7 +136,7 @@ extension SimulatedHost {
         _ ticket: SimulatedTicket
     ) async throws -> [(source: String, target: String, size: UInt64)] {
         let disks = spec.disks.filter { $0.role != .volume }
-        let files = try await images.status(of: disks.map(\.path))
+        let files = try await self.disks.status(of: disks.map(\.path))
         var copies: [(source: String, target: String, size: UInt64)] = []
         for (disk, file) in zip(disks, files) {
             guard let file else { throw BackendError(.notFound, "there is no disk \(disk.path)") }

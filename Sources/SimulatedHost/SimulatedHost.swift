@@ -1,5 +1,6 @@
 import DiskImages
 package import HostBackend
+package import ImageStore
 package import Logging
 import Support
 import Synchronization
@@ -29,7 +30,8 @@ package final class SimulatedHost: HostBackend {
     package let settings: SimulatedSettings
     package let world: SimulatedWorld
     package let capabilities: HostCapabilities
-    let images: DiskImages
+    let disks: DiskImages
+    let images: ImageStore
     let injector: FaultInjector
     let stateDirectory: String
     let eventHub = EventHub()
@@ -40,11 +42,13 @@ package final class SimulatedHost: HostBackend {
     /// - Parameters:
     ///   - name: the host's name, unique in its world.
     ///   - stateDirectory: an absolute path; created when the host connects.
+    ///   - images: where its images come from; `nil` = the directory that the settings name, and nowhere else.
     package init(
         name: String,
         settings: SimulatedSettings = SimulatedSettings(),
         stateDirectory: String,
         world: SimulatedWorld,
+        images: ImageStore? = nil,
         logger: Logger
     ) {
         self.name = name
@@ -53,15 +57,21 @@ package final class SimulatedHost: HostBackend {
         self.world = world
         self.logger = logger
         let work = FileWork()
-        images = DiskImages(
+        disks = DiskImages(
             settings: DiskImages.Settings(
-                imagesDirectory: settings.imagesPath ?? stateDirectory + "/images",
                 qemuImgCommand: settings.qemuImgCommand,
                 searchPath: settings.toolSearchPath
             ),
             work: work,
             logger: logger
         )
+        self.images =
+            images
+            ?? ImageStore(
+                settings: ImageStoreSettings(directory: settings.imagesPath ?? stateDirectory + "/images"),
+                disks: disks,
+                logger: logger
+            )
         store = MachineStore(
             directory: stateDirectory + "/machines",
             work: work,
@@ -69,21 +79,21 @@ package final class SimulatedHost: HostBackend {
             logger: logger
         )
         injector = FaultInjector(plan: settings.plan)
-        capabilities = Self.capabilities(settings, images)
+        capabilities = Self.capabilities(settings, disks)
     }
 
-    private static func capabilities(_ settings: SimulatedSettings, _ images: DiskImages) -> HostCapabilities {
+    private static func capabilities(_ settings: SimulatedSettings, _ disks: DiskImages) -> HostCapabilities {
         var flags: Set<Capability> = [
             .softShutdown, .reset, .pause, .save, .hotplugNIC, .hotplugDisk, .diagnostics, .resizeDisks,
             .checkpoint, .liveMigration, .liveStorageMigration, .abortLiveMigration, .migratePaused, .events,
             .consoleOutput,
             .consoleInput, .consoleResumable,
         ]
-        if images.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing]) }
-        if images.hasXorriso { flags.insert(.configDriveISO) }
+        if disks.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing]) }
+        if disks.hasXorriso { flags.insert(.configDriveISO) }
         return HostCapabilities(
             flags: flags.filter { !settings.withoutCapabilities.contains($0.rawValue) },
-            diskFormats: images.diskFormats,
+            diskFormats: disks.diskFormats,
             volumeTypes: ["file"],
             networkTypes: ["bridge", "ovs", "tap", "hyperv", "binding_failed", "unbound", "other"]
         )
@@ -92,7 +102,7 @@ package final class SimulatedHost: HostBackend {
     // MARK: Service
 
     package func connect() async throws {
-        try await images.prepare(stateDirectory)
+        try await disks.prepare(stateDirectory)
         let lockPath = stateDirectory + "/lock"
         try inventory.withLock { state throws(BackendError) in
             if state.isConnected { throw BackendError(.conflict, "host \(name) is connected already") }
@@ -214,7 +224,7 @@ package final class SimulatedHost: HostBackend {
 
     func find(_ uuid: InstanceUUID) throws(BackendError) -> SimulatedMachine {
         guard let machine = inventory.withLock({ $0.machines[uuid] }),
-            machine.read({ state, _ in state.phase == .realized || state.phase == .arrived })
+            machine.read({ state, _ in state.isInService })
         else { throw BackendError(.notFound, "there is no machine \(uuid) on host \(name)") }
         return machine
     }

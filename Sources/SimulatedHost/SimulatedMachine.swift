@@ -42,6 +42,9 @@ final class SimulatedMachine: Sendable {
         var wake: UInt64?
         /// Nothing moves any more: the host gave up service or the machine is gone.
         var frozen = false
+
+        /// Whether the machine is one of the host's, not one that comes or goes.
+        var isInService: Bool { phase == .realized || phase == .arrived }
     }
 
     let uuid: InstanceUUID
@@ -94,7 +97,7 @@ final class SimulatedMachine: Sendable {
     }
 
     /// Looks without letting anything happen.
-    func read<Result: Sendable>(_ body: (State, _ now: UInt64) -> Result) -> Result {
+    func read<Result: Sendable>(_ body: (borrowing State, _ now: UInt64) -> Result) -> Result {
         state.withLock { body($0, reactor.clock.now) }
     }
 

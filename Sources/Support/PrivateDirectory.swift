@@ -30,7 +30,7 @@ package enum PrivateDirectory {
                     description: "\(path) is not safe: everybody may write to \(place); run: chmod o-w \(place)"
                 )
             }
-            if status.st_uid != geteuid(), status.st_uid != 0 {
+            if place == whole, status.st_uid != geteuid(), status.st_uid != 0 {
                 throw Untrusted(
                     description:
                         "\(path) is not safe: \(place) belongs to user \(status.st_uid) and the worker runs as "

@@ -27,6 +27,15 @@ package struct ReactorPipe: Sendable {
         self.descriptor = descriptor
     }
 
+    /// Whether there is anything in it, and if not, whether there ever may be.
+    package var look: Outcome<Int> {
+        var waiting: Int32 = 0
+        if ioctl(descriptor, UInt(FIONREAD), &waiting) == 0, waiting > 0 { return .got(Int(waiting)) }
+        var query = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        let isOver = poll(&query, 1, 0) == 1 && query.revents & Int16(POLLIN) == 0
+        return isOver && query.revents & Int16(POLLHUP) != 0 ? .end : .empty
+    }
+
     /// Moves up to `count` bytes to the file's position. Fewer mean that the pipe was empty then.
     ///
     /// - Throws: `EINVAL` if the file system cannot do it; no byte is lost by any error.

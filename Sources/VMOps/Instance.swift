@@ -36,7 +36,7 @@ final class Instance: Sendable {
     var record: InstanceRecord { state.withLock { $0.record } }
 
     /// Looks at record and activity of one moment without copying them.
-    func read<Result>(_ body: (InstanceRecord, Activity?) -> Result) -> Result {
+    func read<Result>(_ body: (borrowing InstanceRecord, Activity?) -> Result) -> Result {
         state.withLock { body($0.record, $0.activity) }
     }
 
@@ -112,6 +112,9 @@ final class Instance: Sendable {
             return state.events.count == 1
         }
     }
+
+    /// Whether events wait to be handled.
+    var hasEvents: Bool { state.withLock { !$0.events.isEmpty } }
 
     /// The next reboot that the host reports was asked for.
     func expectReboot() { state.withLock { $0.expectedReboots += 1 } }

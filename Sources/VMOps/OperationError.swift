@@ -52,6 +52,8 @@ extension OperationError.Code {
     package static let instanceNotRescuable = Self("InstanceNotRescuable", 400)
     package static let flavorDiskSmallerThanImage = Self("FlavorDiskSmallerThanImage", 400)
     package static let imageNotFound = Self("ImageNotFound", 404)
+    package static let imageNotAuthorized = Self("ImageNotAuthorized", 500)
+    package static let couldNotFetchImage = Self("CouldNotFetchImage", 500)
     package static let imageUnacceptable = Self("ImageUnacceptable", 400)
     package static let configDriveUnsupportedFormat = Self("ConfigDriveUnsupportedFormat", 400)
     package static let invalidDiskFormat = Self("InvalidDiskFormat", 400)

@@ -10,6 +10,8 @@ package struct SpawnRequest: Sendable {
     package var rootGB: Int
     package var ephemeralGB: [Int]
     package var imageRef: String?
+    /// What the client knows of the image; its reference is ``imageRef``.
+    package var imageDetails: ImageRequest?
     package var metadata: [String: String]
     package var interfaces: [NetworkInterface]
     package var volumes: [VolumeConnection]
@@ -27,6 +29,7 @@ package struct SpawnRequest: Sendable {
         rootGB: Int,
         ephemeralGB: [Int] = [],
         imageRef: String? = nil,
+        imageDetails: ImageRequest? = nil,
         metadata: [String: String] = [:],
         interfaces: [NetworkInterface] = [],
         volumes: [VolumeConnection] = [],
@@ -41,6 +44,7 @@ package struct SpawnRequest: Sendable {
         self.rootGB = rootGB
         self.ephemeralGB = ephemeralGB
         self.imageRef = imageRef
+        self.imageDetails = imageDetails
         self.metadata = metadata
         self.interfaces = interfaces
         self.volumes = volumes

@@ -45,7 +45,7 @@ extension VMOps {
     }
 
     private func makeRoot(_ request: SpawnRequest, _ directory: InstanceDirectory) async throws -> DiskInfo? {
-        let image = try await image(request.imageRef)
+        let image = try await image(request, directory)
         let plan = try RootDiskPlan.plan(
             image: image,
             rootGB: request.rootGB,
@@ -63,22 +63,42 @@ extension VMOps {
         )
     }
 
-    private func image(_ reference: String?) async throws -> ImageInfo? {
-        guard let reference, !reference.isEmpty else { return nil }
+    private func image(_ request: SpawnRequest, _ directory: InstanceDirectory) async throws -> ImageInfo? {
+        guard let reference = request.imageRef, !reference.isEmpty else { return nil }
+        var wanted = request.imageDetails ?? ImageRequest(reference)
+        wanted.reference = reference
+        wanted.user = directory.path
+        let shown = CredentialMask.masking(reference)
         do {
-            return try await backend.image(reference)
+            return try await backend.image(wanted)
         } catch let error as BackendError where error.code == .notFound {
             throw OperationError(
                 .imageNotFound,
-                "Image \(reference) could not be found.",
-                details: ["image_id": reference],
+                "Image \(shown) could not be found.",
+                details: ["image_id": shown],
+                cause: error
+            )
+        } catch let error as BackendError where error.code == .unauthorized {
+            throw OperationError(
+                .imageNotAuthorized,
+                "Not authorized for image \(shown): \(error.message)",
+                details: ["image_id": shown],
+                cause: error
+            )
+        } catch let error as BackendError
+            where [.timeout, .resourceExhausted, .busy, .internal].contains(error.code)
+        {
+            throw OperationError(
+                .couldNotFetchImage,
+                "Could not fetch image \(shown): \(error.description)",
+                details: ["image_id": shown, "reason": error.description],
                 cause: error
             )
         } catch let error as BackendError where error.code == .invalidArgument {
             throw OperationError(
                 .imageUnacceptable,
-                "Image \(reference) is unacceptable: \(error.message)",
-                details: ["image_id": reference, "reason": error.message],
+                "Image \(shown) is unacceptable: \(error.message)",
+                details: ["image_id": shown, "reason": error.message],
                 cause: error
             )
         }

@@ -14,6 +14,9 @@ extension VMOps {
             group.addTask { try? await self.console.run() }
             group.addTask { await self.repairRegularly() }
             group.addTask { await self.finishMovesRegularly() }
+            for instance in allInstances where instance.hasEvents {
+                group.addTask { await self.handleEvents(of: instance) }
+            }
             for await event in events {
                 guard let instance = instance(event.uuid), instance.queue(event) else { continue }
                 group.addTask { await self.handleEvents(of: instance) }

@@ -43,8 +43,24 @@ extension VMOps {
                 logger.error("instance is missing on the host", metadata: ["instance": "\(record.uuid)"])
                 return
             }
-            await fitConsole(instance)
             let wasRunning = record.state == .running
+            if wasRunning || record.state == .paused, status.state == .off || status.state == .error,
+                !settings.resumeGuestsOnStart
+            {
+                // It ended while no worker was there. What it printed last may still have to be read; then comes what
+                // such an event always brings, once the consoles run.
+                await ensureConsole(instance, mark: nil)
+                _ = instance.queue(
+                    MachineEvent(
+                        sequence: 0,
+                        uuid: record.uuid,
+                        incarnation: status.incarnation,
+                        kind: status.state == .error ? .crashed : .stopped(.guest)
+                    )
+                )
+                return
+            }
+            await fitConsole(instance)
             if wasRunning, status.state == .off, settings.resumeGuestsOnStart {
                 try await start(instance, from: .off, failure: .instancePowerOnFailure)
             } else if status.state != .transitional {

@@ -2,6 +2,7 @@ import Logging
 import Observability
 import RPCWorker
 import ServiceLifecycle
+import Support
 
 /// Tells the log and systemd when the worker serves, and that it is stopping.
 struct Announcer: Service {
@@ -17,6 +18,7 @@ struct Announcer: Service {
                 try await worker.waitUntilReady()
                 logger.info("serving", metadata: ["hosts": "\(hosts.names.joined(separator: ","))"])
                 notifier.ready(status: "serving \(hosts.names.count) hosts")
+                try await BlockingPool.shared.run { _ = ResidentCode.giveBack() }
             } catch is CancellationError {
                 return
             }

@@ -13,13 +13,17 @@ import VMOps
 final class HostFleet: Service {
     private let stacks: [HostStack]
     private let notifier: Notifier?
+    private let images: ImageStores
     private let logger: Logger
+    /// The stop that a graceful shutdown began.
+    private let stopping = Box<Task<Void, Never>?>(nil)
 
     init(_ settings: Settings, logger: Logger) async throws {
         self.logger = logger
         let shared = try SharedParts(settings, logger: logger)
         stacks = try await Self.stacks(settings, shared, logger)
         notifier = shared.notifier
+        images = shared.images
         shared.peers.set(stacks.map(\.operations))
     }
 
@@ -75,12 +79,15 @@ final class HostFleet: Service {
                         }
                     }
                 }
+                group.addTask { await cancelWhenGracefulShutdown { await self.images.run() } }
                 for stack in stacks { group.addTask { await stack.operations.run() } }
             }
         } onGracefulShutdown: {
-            // Awaited through the end of the operations' own run, which it brings about.
-            Task { await self.stop() }
+            // Brings about the end of the operations' own run, and is awaited behind it: the hosts' last words are
+            // still being written then.
+            self.stopping.value = Task { await self.stop() }
         }
+        await stopping.value?.value
         for stack in stacks { await stack.journal.close() }
     }
 
@@ -100,6 +107,7 @@ final class HostFleet: Service {
     }
 
     func apply(_ settings: Settings) {
+        images.apply(settings)
         for host in settings.hosts {
             stacks.first { $0.name == host.name }?.apply(host, settings)
         }

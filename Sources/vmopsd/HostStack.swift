@@ -3,6 +3,7 @@ import Console
 import HostBackend
 import Journal
 import Logging
+import QEMUHost
 import RPCClient
 import RPCWorker
 import SimulatedHost
@@ -20,6 +21,7 @@ struct SharedParts: Sendable {
     let consoles: ConsoleEngine
     let committers: CommitterPool
     let peers = LocalPeers()
+    let images: ImageStores
     /// Sends notifications, if any driver is configured.
     let notifier: Notifier?
 
@@ -27,6 +29,7 @@ struct SharedParts: Sendable {
         world = try SimulatedWorld()
         consoles = try ConsoleEngine()
         committers = .shared
+        images = ImageStores(settings, logger: logger)
         notifier = try NotifierSettings(settings).map { notifications in
             Notifier(
                 connection: try settings.notificationConnectionOptions(name: ProcessEnvironment.connectionName()),
@@ -109,12 +112,21 @@ struct HostStack: Sendable {
                 settings: try SimulatedSettings(host, settings),
                 stateDirectory: host.directory + "/simulated",
                 world: shared.world,
+                images: try shared.images.store(host, settings),
                 logger: logger
             )
-        case .qemu, .plugin:
+        case .qemu:
+            return QEMUHost(
+                name: host.name,
+                settings: QEMUSettings(host, settings),
+                stateDirectory: host.directory + "/qemu",
+                images: try shared.images.store(host, settings),
+                logger: logger
+            )
+        case .plugin:
             throw BackendError(
                 .unimplemented,
-                "host \(host.name): backend = \(host.backend.rawValue) is not part of this version; use simulated"
+                "host \(host.name): backend = \(host.backend.rawValue) is not part of this version; use simulated or qemu"
             )
         }
     }

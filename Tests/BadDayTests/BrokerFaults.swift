@@ -89,8 +89,8 @@ struct NetworkNamespace: Sendable {
     private var inside: String { "10.213.\(number / 64).\(number % 64 * 4 + 2)" }
     private var link: String { "vmo\(number)" }
 
-    /// What to put before a program.
-    var launcher: [String] { ["/sbin/ip", "netns", "exec", name] }
+    /// A program, run on the other side.
+    func command(_ program: String) -> [String] { ["/sbin/ip", "netns", "exec", name, program] }
 
     static func run(_ body: (NetworkNamespace) async throws -> Void) async throws {
         let number = Int.random(in: 1..<16_000)

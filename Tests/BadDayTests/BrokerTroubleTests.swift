@@ -93,7 +93,7 @@ struct BrokerTroubleTests {
             try await PrivateBroker.run(configuration: listener) { broker in
                 var settings = DaemonSettings(options: Self.options)
                 settings.url = "rabbit://guest:guest@\(network.outside):5672/"
-                settings.launcher = network.launcher
+                settings.command = network.command(Checkout.program("vmopsd"))
                 // guest may only come from this machine, and does: but the broker sees another address.
                 try await broker.evaluate("application:set_env(rabbit, loopback_users, [])")
                 try await Bench.run(settings, clientURL: broker.url) { bench in

@@ -25,6 +25,38 @@ struct SecretsTests {
         }
     }
 
+    @Test func noProgramIsGivenASecretByItsArguments() async throws {
+        // Each program that is run says how it was called, then does its work.
+        try await withTemporaryDirectory { tools in
+            let journal = tools + "/calls"
+            for tool in ["qemu-img", "xorriso"] {
+                let script =
+                    "#!/bin/sh\n{ tr '\\0' ' ' < /proc/$$/cmdline; cat /proc/$$/environ; echo; } >> \(journal)\n"
+                try Data((script + "exec /usr/bin/\(tool) \"$@\"\n").utf8).write(to: URL(filePath: tools + "/" + tool))
+                try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: tools + "/" + tool)
+            }
+            var settings = DaemonSettings(options: ["hyperv": ["config_drive_inject_password": "true"]])
+            settings.environment = ["PATH": tools + ":/usr/bin:/bin"]
+            try await Bench.run(settings) { bench in
+                let secrets = ["password", "content", "name"].map { "\($0)-\(UniqueID.make())" }
+                var instance = TestInstance(secrets[2]).description.objectValue ?? [:]
+                instance["config_drive"] = true
+                let file = Data(secrets[1].utf8).base64EncodedString()
+                let answer = try await bench.call(
+                    "spawn",
+                    [
+                        "instance": .object(instance), "admin_password": .string(secrets[0]),
+                        "injected_files": [["/etc/secret", .string(file)]],
+                    ]
+                )
+                #expect(answer["state"]?.stringValue == "running")
+                let calls = try String(contentsOfFile: journal, encoding: .utf8)
+                #expect(calls.contains("xorriso"))
+                for secret in secrets + [file] { #expect(!calls.contains(secret)) }
+            }
+        }
+    }
+
     @Test func secretsAppearNowhere() async throws {
         let password = "Pw-\(UniqueID.make())"
         let content = "File-\(UniqueID.make())"
@@ -62,6 +94,11 @@ struct SecretsTests {
                     let answer = try await AdminRequest.get(path, at: bench.daemon.adminSocket)
                     #expect(!answer.contains(secret))
                 }
+            }
+            // Soon after the operation's end nothing of it is on disk, while the worker runs on.
+            let statePath = bench.daemon.statePath
+            try await eventually("files without secrets") {
+                secrets.allSatisfy { Files.holding($0, below: statePath).isEmpty }
             }
             try await bench.call("destroy", instance.reference)
             try await bench.daemon.terminate()

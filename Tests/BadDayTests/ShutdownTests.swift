@@ -57,6 +57,7 @@ struct ShutdownTests {
 
             daemon.settings.options["DEFAULT"] = ["log_level": "debug", "compute_topic": "other"]
             daemon.settings.options["console"] = ["segment_bytes": "65536"]
+            daemon.settings.options["limits", default: [:]]["allowed_methods"] = "list_instances,ping"
             try daemon.writeConfiguration()
             try daemon.signal(.terminalClosed)
             try await daemon.waitForLog("configuration reloaded")
@@ -66,12 +67,16 @@ struct ShutdownTests {
             try await bench.call("list_instances", requestID: "req-loud")
             try await eventually("a debug line") { bench.operationLines("req-loud").count == 1 }
 
+            #expect(try await bench.failure("get_info", instance.reference) == "NoSuchMethod")
+
             daemon.settings.options["DEFAULT"] = ["log_level": "nonsense", "hosts": ""]
+            daemon.settings.options["limits"]?["allowed_methods"] = nil
             try daemon.writeConfiguration()
             try daemon.signal(.terminalClosed)
             try await daemon.waitForLog("nothing changed")
             try await bench.call("list_instances", requestID: "req-still")
             try await eventually("a debug line") { bench.operationLines("req-still").count == 1 }
+            #expect(try await bench.failure("get_info", instance.reference) == "NoSuchMethod")
             daemon.settings.options["DEFAULT"] = [:]
         }
     }

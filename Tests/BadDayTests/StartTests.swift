@@ -161,7 +161,7 @@ struct StartTests {
             }
             #expect(!failures.isEmpty)
             #expect(try await bench.state(instance) != nil)
-            #expect(bench.daemon.log.contains("journal"))
+            try await bench.daemon.waitForLog("journal")
             try FileManager.default.removeItem(atPath: ballast)
             try await eventually("work again") {
                 _ = try await bench.failure("unpause", instance.reference)

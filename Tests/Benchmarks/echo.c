@@ -12,7 +12,8 @@ struct echo_options echo_arguments(int count, char **arguments) {
       {"url", required_argument, NULL, 'u'},    {"exchange", required_argument, NULL, 'x'},
       {"topic", required_argument, NULL, 't'},  {"server", required_argument, NULL, 's'},
       {"result", required_argument, NULL, 'r'}, {"parse", no_argument, NULL, 'p'},
-      {"confirm", no_argument, NULL, 'c'},      {NULL, 0, NULL, 0},
+      {"confirm", no_argument, NULL, 'c'},      {"split", no_argument, NULL, 'l'},
+      {NULL, 0, NULL, 0},
   };
   struct echo_options options = {.exchange = "nova", .topic = "compute", .server = "echo", .result = "null"};
   int option;
@@ -25,6 +26,7 @@ struct echo_options echo_arguments(int count, char **arguments) {
     case 'r': options.result = optarg; break;
     case 'p': options.parse = true; break;
     case 'c': options.confirm = true; break;
+    case 'l': options.split = true; break;
     default: exit(2);
     }
   }

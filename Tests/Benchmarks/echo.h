@@ -13,6 +13,7 @@ struct echo_options {
   const char *result; /* the reply's result, as JSON text */
   bool parse;         /* read both JSON layers with jansson instead of scanning for the two ids */
   bool confirm;       /* tuned echo only: publisher confirms on, as oslo.messaging has them */
+  bool split;         /* tuned echo only: replies with confirms on a connection of their own */
 };
 
 struct call {

@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 
-COLOURS = {"plain": "#7f8c8d", "tuned": "#34495e", "parse": "#95a5a6", "vmopsd": "#d35400", "python": "#2980b9",
+COLOURS = {"plain": "#7f8c8d", "tuned": "#34495e", "parse": "#95a5a6", "split": "#5d6d7e", "vmopsd": "#d35400", "native": "#e59866", "python": "#2980b9",
            "cat": "#7f8c8d", "one_cat": "#34495e", "vmops": "#d35400"}  # fmt: skip
 
 
@@ -71,16 +71,16 @@ def draw_consoles(measured, path):
     figure.savefig(path, dpi=130)
 
 
-def draw_growth(rows, path):
+def draw_growth(rows, name, path):
     if len(rows) < 2:
         return
     figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
-    hosts = [row["hosts"] for row in rows]
-    axes[0].plot(hosts, [row["rss"] / 2**20 for row in rows], "o-", color=COLOURS["vmopsd"])
-    axes[1].plot(hosts, [row["read"]["rate"] for row in rows], "o-", color=COLOURS["vmopsd"])
-    axes[2].plot(hosts, [row["start_s"] for row in rows], "o-", color=COLOURS["vmopsd"])
-    for one, title in zip(axes, ("RSS MiB, one instance a host", "reads/s, 64 in flight", "start to serving, s")):
-        one.set(title=title, xlabel="hosts", xscale="log", ylim=(0, None))
+    counts = [row[name] for row in rows]
+    axes[0].plot(counts, [row["rss"] / 2**20 for row in rows], "o-", color=COLOURS["vmopsd"])
+    axes[1].plot(counts, [row["read"]["cpu_us"]["server"] for row in rows], "o-", color=COLOURS["vmopsd"])
+    axes[2].plot(counts, [row["spawns_per_s"] for row in rows], "o-", color=COLOURS["vmopsd"])
+    for one, title in zip(axes, ("RSS MiB", "worker CPU µs per read, 64 in flight", "spawns/s")):
+        one.set(title=title, xlabel=name, xscale="log", ylim=(0, None))
         one.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
 
@@ -90,7 +90,8 @@ def main():
         results = json.load(file)
     draw_calls(results["calls"], os.path.join(sys.argv[2], "calls.png"))
     draw_consoles(results["consoles"], os.path.join(sys.argv[2], "consoles.png"))
-    draw_growth(results["growth"], os.path.join(sys.argv[2], "growth.png"))
+    draw_growth(results["growth"], "hosts", os.path.join(sys.argv[2], "growth.png"))
+    draw_growth(results.get("instances", []), "instances", os.path.join(sys.argv[2], "instances.png"))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import JSONCodec
 import OsloMessaging
 import SimulatedHost
 import Support
+import Synchronization
 import TestSupport
 import Testing
 import VMOps
@@ -13,7 +14,8 @@ import VMOps
 @Suite(.timeLimit(.minutes(1))) struct DriverMethodTests {
     private static let withInstance = [
         "abort_live_migration", "attach_interface", "attach_volume", "console_marks", "console_read",
-        "console_status", "destroy", "detach_interface", "detach_volume", "get_console_output", "get_diagnostics",
+        "console_status", "console_write", "destroy", "detach_interface", "detach_volume", "get_console_output",
+        "get_diagnostics",
         "get_info", "live_migration", "pause", "power_off", "power_on", "reboot", "resume", "snapshot", "spawn",
         "suspend", "unpause",
     ]
@@ -28,19 +30,27 @@ import VMOps
         "attach_volume": ["connection_info": ["driver_volume_type": "file", "serial": "v"]],
         "detach_volume": ["connection_info": ["driver_volume_type": "file", "serial": "v"]],
         "live_migration": ["dest": "host-b"],
+        "console_write": ["data": "DQ=="],
         "snapshot": ["image_id": "snap"],
     ]
 
     @Test func onlyAllowedMethodsAreThere() async throws {
         try await TestDriver.with { driver in
+            let allowed = Mutex<Set<String>>(["ping", "get_info", "no_such_method"])
             let endpoint = DriverEndpoint(
                 operations: driver.operations,
                 identity: .init(host: "host-a", backend: "simulated", version: "1"),
-                allowedMethods: { ["ping", "get_info", "no_such_method"] },
+                allowedMethods: { allowed.withLock { $0 } },
                 injectsPasswords: { false }
             )
-            #expect(endpoint.methodNames == ["get_info", "ping"])
-            #expect(endpoint.method(named: "destroy")?.name == nil)
+            let there = endpoint.methodNames.filter { endpoint.method(named: $0) != nil }
+            #expect(there == ["get_info", "ping"])
+            // A reload changes it.
+            allowed.withLock { $0 = ["destroy"] }
+            #expect(endpoint.method(named: "ping")?.name == nil)
+            #expect(endpoint.method(named: "destroy")?.name == "destroy")
+            allowed.withLock { $0 = [] }
+            #expect(endpoint.method(named: "ping")?.name == "ping")
         }
     }
 
@@ -169,6 +179,13 @@ import VMOps
             ("console_read", ["max_bytes": 0], "max_bytes must be from 1 to 1048576"),
             ("console_read", ["wait": 31], "wait must be from 0 to 30"),
             ("console_read", ["offset": "x"], "offset must be an integer, not string"),
+            ("console_write", ["data": "%"], "data is not base64"),
+            ("console_write", ["data": 5], "data must be a string, not integer"),
+            ("console_write", ["data": ""], "data must be from 1 to 4096 bytes"),
+            (
+                "console_write", ["data": .string(String(repeating: "AAAA", count: 1366))],
+                "data must be from 1 to 4096 bytes"
+            ),
             ("snapshot", ["image_id": "../x"], "image_id is not a plain identifier"),
             ("snapshot", ["image_id": ".x"], "image_id is not a plain identifier"),
             ("live_migration", ["dest": 5], "dest must be a string, not integer"),
@@ -264,6 +281,30 @@ import VMOps
             #expect(try await driver.call("get_host_uptime").stringValue?.contains("load average:") == true)
             #expect(try await driver.call("destroy", args) == .null)
             #expect(try await driver.call("destroy", args) == .null)
+        }
+    }
+
+    @Test func whatIsTypedReachesTheGuestUnlessItIsOff() async throws {
+        try await TestDriver.with { driver in
+            let instance = try await driver.spawn(["metadata": ["sim.boot_lines": "0"]])
+            let args: JSONObject = ["instance": .object(instance)]
+            try await eventually("prompt") {
+                try await driver.call("get_console_output", args).stringValue?.contains("login: ") == true
+            }
+            var typing = args
+            typing["data"] = .string(Base64.encode(Array("echo over the queue\r".utf8)))
+            #expect(try await driver.call("console_write", typing) == .null)
+            try await eventually("output") {
+                try await driver.call("get_console_output", args).stringValue?.contains("\nover the queue\n") == true
+            }
+            try await driver.call("power_off", args)
+            let refused = try await driver.failure("console_write", typing)
+            #expect(refused?.className == "InstanceInvalidState")
+            #expect(refused?.kwargs["method"] == "console_write" && refused?.kwargs["state"] == "off")
+            try await driver.call("power_on", args)
+            #expect(try await driver.call("console_write", typing) == .null)
+            typing["instance"] = ["uuid": .string(UniqueID.makeDashed())]
+            #expect(try await driver.failure("console_write", typing)?.className == "InstanceNotFound")
         }
     }
 

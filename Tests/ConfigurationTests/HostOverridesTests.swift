@@ -29,11 +29,12 @@ import Testing
     @Test func commandLineReachesHosts() throws {
         let settings = try settings(
             "hosts = a.b,c",
-            overrides: ["host:a.b.backend=plugin", "host:a.b.console.archives=7", "host:c.qemu.anything=1"]
+            overrides: ["host:a.b.backend=plugin", "host:a.b.console.archives=7", "host:c.qemu.disk_bus=ide"]
         )
         #expect(settings.hosts[0].backend == .plugin)
         #expect(settings.hosts[0].console.archives == 7)
         #expect(settings.hosts[1].backend == .simulated)
+        #expect(settings.hosts[1].qemu.diskBus == .ide)
     }
 
     @Test func wrongOverridesAreReported() {

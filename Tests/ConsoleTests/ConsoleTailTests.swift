@@ -80,6 +80,8 @@ import Testing
         #expect(try tail("grün €\n", nil, settings) == "gr?n ?\n")
         settings.stripControl = true
         #expect(try tail("\u{1B}[31mred\u{0}\r\n\tx", nil, settings) == "[31mred\n\tx")
+        settings.replyCharset = .utf8
+        #expect(try tail("a\u{9B}31mb\u{7F}\u{85}c €\n", nil, settings) == "a31mbc €\n")
         #expect(try tail("\u{0}\u{1B}", nil) == "\u{0}\u{1B}")
     }
 }

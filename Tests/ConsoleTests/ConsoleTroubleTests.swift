@@ -47,7 +47,8 @@ import Testing
         #expect(data.data[position...].elementsEqual(rest))
     }
 
-    @Test func aFullDiskCountsWhatIsDroppedAndRecovers() async throws {
+    @Test(arguments: GuestPipe.Kind.allCases)
+    func aFullDiskCountsWhatIsDroppedAndRecovers(kind: GuestPipe.Kind) async throws {
         let directory = try TestDirectory()
         let engine = try ConsoleEngine()
         let isFull = Atomic<Bool>(false)
@@ -59,7 +60,7 @@ import Testing
                 throw SystemCallError("write", ENOSPC)
             }
         }
-        let guest = try GuestPipe()
+        let guest = try GuestPipe(kind)
         let reader = DescriptorReader(guest.descriptor, into: log, reactor: engine.reactor)
         var random = Seeded(1)
         let pieces = [random.bytes(50_000), random.bytes(1_000_000), random.bytes(50_000)]
@@ -94,7 +95,7 @@ import Testing
         let log = Self.makeLog(slow, settings, engine) { step throws(SystemCallError) in
             if step == .write, isBlocked.exchange(false, ordering: .relaxed) { gate.wait() }
         }
-        let guest = try GuestPipe()
+        let guest = try GuestPipe(.socket)
         let reader = DescriptorReader(guest.descriptor, into: log, reactor: engine.reactor)
         var random = Seeded(9)
         let bytes = random.bytes(2_000_000)
@@ -118,6 +119,68 @@ import Testing
         }
         await log.finish()
         try await check(log, slow, printed: bytes)
+    }
+
+    @Test func aSlowDiskHoldsUpAPipeWithoutLoss() async throws {
+        let slow = try TestDirectory()
+        let engine = try ConsoleEngine()
+        let isBlocked = Atomic<Bool>(true)
+        let gate = DispatchSemaphore(value: 0)
+        var settings = ConsoleSettings.quick(segmentBytes: 100_000_000, archives: 1)
+        settings.stallLimit = .milliseconds(1)
+        let log = Self.makeLog(slow, settings, engine) { step throws(SystemCallError) in
+            if step == .write, isBlocked.exchange(false, ordering: .relaxed) { gate.wait() }
+        }
+        let guest = try GuestPipe()
+        let reader = DescriptorReader(guest.descriptor, into: log, reactor: engine.reactor)
+        var random = Seeded(9)
+        let bytes = random.bytes(2_000_000)
+        let ended = ConsoleSignal()
+        try ReactorThread.start(name: "guest") {
+            guest.print(bytes)
+            guest.end()
+            ended.set()
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { _ = await reader.run() }
+            // The pipe gets full, and nobody takes anything out of it.
+            try await eventually { guest.isFull }
+            #expect(!ended.isSet)
+            gate.signal()
+            await ended.wait()
+        }
+        await log.finish()
+        #expect(log.buffer.counters.bytesIn == 2_000_000)
+        #expect(log.buffer.counters.dropped == 0)
+        #expect(try content(slow).data == bytes)
+    }
+
+    @Test func aFileSystemThatTakesNothingFromPipesIsWrittenThroughMemory() async throws {
+        let directory = try TestDirectory()
+        let engine = try ConsoleEngine()
+        let refusals = Counter()
+        let log = Self.makeLog(directory, .quick(), engine) { step throws(SystemCallError) in
+            if step == .write, refusals.value == 0 {
+                refusals.count()
+                throw SystemCallError("splice", EINVAL)
+            }
+        }
+        let guest = try GuestPipe()
+        let reader = DescriptorReader(guest.descriptor, into: log, reactor: engine.reactor)
+        var random = Seeded(4)
+        let bytes = random.bytes(10_000)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { _ = await reader.run() }
+            try await onThread {
+                guest.print(bytes)
+                guest.end()
+            }
+        }
+        await log.finish()
+        #expect(refusals.value == 1)
+        #expect(log.progress.failure == nil)
+        #expect(try content(directory).data == bytes)
+        #expect(reader.directPipe == nil)
     }
 
     @Test func aMissingDirectoryShowsAsFailedAndIsNotMade() async throws {

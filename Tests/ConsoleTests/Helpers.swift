@@ -64,11 +64,18 @@ struct GuestPipe: Sendable {
     let writeEnd: Int32
     private let openings = Counter()
 
-    init() throws {
+    enum Kind: Sendable, CaseIterable { case pipe, socket }
+
+    init(_ kind: Kind = .pipe) throws {
         // Writing to a console that was closed is an error to look at, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         var ends: [Int32] = [-1, -1]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else { throw SystemCallError("pipe2", errno) }
+        let result =
+            switch kind {
+            case .pipe: pipe2(&ends, O_CLOEXEC)
+            case .socket: socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends)
+            }
+        guard result == 0 else { throw SystemCallError("\(kind)", errno) }
         _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
         descriptor = ConsoleDescriptor(fileDescriptor: ends[0])
         writeEnd = ends[1]
@@ -90,6 +97,12 @@ struct GuestPipe: Sendable {
             done += count
         }
         return true
+    }
+
+    /// Whether a pipe takes no more.
+    var isFull: Bool {
+        var query = pollfd(fd: writeEnd, events: Int16(POLLOUT), revents: 0)
+        return poll(&query, 1, 0) == 0
     }
 
     func print(_ text: String) { print(Array(text.utf8)) }

@@ -169,4 +169,30 @@ private final class FakeConsole: Sendable {
         #expect(text == "one\nkept\n")
         #expect(notices.first == "5 bytes were no longer kept")
     }
+
+    @Test func whatIsTypedIsSentOnceAndFollowsTheInstance() async throws {
+        let place = Mutex<(host: String, refusals: Int)>(("host-a", 0))
+        let hosts = FakeHosts(["host-a", "host-b"]) { request in
+            try place.withLock { place in
+                guard request.host == place.host else { throw notFound }
+                if request.method == "console_write", place.refusals > 0 {
+                    place.refusals -= 1
+                    throw RemoteFailure(className: "InstanceInvalidState", module: nil, message: "it is off")
+                }
+                return request.method == "get_info" ? info(request.host, "running") : .null
+            }
+        }
+        let typing = ConsoleTyping(hosts.client(), InstanceReference("demo"))
+        #expect(try await typing.type(Array("one".utf8)) == nil)
+        place.withLock { $0.host = "host-b" }
+        #expect(try await typing.type(Array("two".utf8)) == nil)
+        place.withLock { $0.refusals = 1 }
+        #expect(try await typing.type(Array("lost".utf8)) == "it is off")
+        #expect(try await typing.type([UInt8](repeating: 0x61, count: 5000)) == nil)
+        let sent = hosts.requests.filter { $0.method == "console_write" }.map { request in
+            (request.host, Base64.decode(request.args["data"]?.stringValue ?? "")?.count)
+        }
+        #expect(sent.map(\.0) == ["host-a", "host-a", "host-b", "host-b", "host-b", "host-b"])
+        #expect(sent.map(\.1) == [3, 3, 3, 4, 4096, 904])
+    }
 }

@@ -22,6 +22,24 @@ import Testing
         #expect(filtered(Array(endless.utf8)) == "^[" + endless.dropFirst())
     }
 
+    @Test func theEscapeKeysLeaveAndNothingElseIsSwallowed() {
+        func typed(_ pieces: String...) -> (String, Bool) {
+            var keys = EscapeKeys()
+            var text: [UInt8] = []
+            for piece in pieces {
+                let (bytes, leaves) = keys.take(Array(piece.utf8))
+                text += bytes
+                if leaves { return (String(decoding: text, as: UTF8.self), true) }
+            }
+            return (String(decoding: text, as: UTF8.self), false)
+        }
+        #expect(typed("abc\u{3}\r") == ("abc\u{3}\r", false))
+        #expect(typed("ab\u{1D}.c") == ("ab", true))
+        #expect(typed("a\u{1D}", ".") == ("a", true))
+        #expect(typed("\u{1D}\u{1D}.") == ("\u{1D}.", false))
+        #expect(typed("\u{1D}x.") == ("\u{1D}x.", false))
+    }
+
     @Test func whatActsOnATerminalIsShownInstead() {
         #expect(filtered(Array("\u{1B}[31;red\u{1B}]0;title\u{7}\n".utf8)) == "^[[31;red^[]0;title^G\n")
         #expect(filtered(Array("\u{1B}[2J\u{1B}[?25l\u{1B}c\u{1B}[6n".utf8)) == "^[[2J^[[?25l^[c^[[6n")

@@ -20,13 +20,15 @@ package struct Bench: Sendable {
     /// - Parameters:
     ///   - clientURL: How the client reaches the broker if not as the daemon does.
     ///   - quorumQueues: As the daemon's option `rabbit_quorum_queue`.
+    ///   - prepare: Makes files in the daemon's directory before it starts.
     package static func run(
         _ settings: DaemonSettings = DaemonSettings(),
         clientURL: String? = nil,
         quorumQueues: Bool = false,
+        prepare: @escaping @Sendable (_ directory: String) async throws -> Void = { _ in },
         _ body: @escaping @Sendable (Bench) async throws -> Void
     ) async throws {
-        try await DaemonProcess.run(settings) { daemon in
+        try await DaemonProcess.run(settings, prepare: prepare) { daemon in
             let connection = try ConnectionOptions(transportURL: clientURL ?? daemon.url)
             var clientSettings = RPCClientSettings()
             clientSettings.topology.quorumQueue = quorumQueues

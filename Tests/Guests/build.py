@@ -4,6 +4,7 @@
     build.py tick  OUT [--size BYTES]    the tick guest as a raw disk; needs Python only
     build.py check                       does tickguest.b64 belong to tickguest.S? needs as and ld
     build.py b64                         write tickguest.b64 anew; needs as and ld
+    build.py selftest                    the boot sector of the host's own test, as base64; needs as and ld
     build.py linux OUTDIR [--deb FILE] [--busybox FILE]
                                          vmlinuz and initrd.img from Debian's cloud kernel and static busybox, which
                                          are fetched with apt-get download unless they are given; needs dpkg-deb
@@ -12,6 +13,7 @@ import argparse
 import base64
 import fcntl
 import glob
+import hashlib
 import os
 import subprocess
 import sys
@@ -34,7 +36,7 @@ drivers/virtio/virtio_pci_modern_dev drivers/virtio/virtio_pci_legacy_dev
 drivers/virtio/virtio_pci drivers/block/virtio_blk
 net/core/failover drivers/net/net_failover drivers/net/virtio_net
 drivers/cdrom/cdrom drivers/scsi/scsi_common drivers/scsi/scsi_mod
-drivers/scsi/sd_mod drivers/scsi/sr_mod drivers/ata/libata drivers/ata/ata_piix
+drivers/scsi/virtio_scsi drivers/scsi/sd_mod drivers/scsi/sr_mod drivers/ata/libata drivers/ata/ata_piix
 fs/isofs/isofs fs/fat/fat fs/fat/vfat fs/nls/nls_cp437 fs/nls/nls_ascii
 fs/nls/nls_iso8859-1 fs/nls/nls_utf8
 """.split()
@@ -55,10 +57,10 @@ def store(path, data):
 # The tick guest
 
 
-def assembled_text():
+def assembled_text(source=TICK_SOURCE):
     with tempfile.TemporaryDirectory() as directory:
-        unlinked, linked = os.path.join(directory, "tick.o"), os.path.join(directory, "tick")
-        subprocess.run(["as", "--32", "-o", unlinked, TICK_SOURCE], check=True)
+        unlinked, linked = os.path.join(directory, "guest.o"), os.path.join(directory, "guest")
+        subprocess.run(["as", "--32", "-o", unlinked, source], check=True)
         link = ["ld", "-m", "elf_i386", "--oformat", "binary", "-Ttext", "0x7c00", "-o", linked, unlinked]
         subprocess.run(link, check=True)
         code = contents(linked).rstrip(b"\0")
@@ -80,6 +82,10 @@ def check_text(_):
     if contents(TICK_TEXT).decode() != assembled_text():
         sys.exit("tickguest.b64 is older than tickguest.S: run build.py b64")
     print("tickguest.b64 belongs to tickguest.S")
+
+
+def print_selftest(_):
+    print(assembled_text(os.path.join(GUESTS, "selftest.S")), end="")
 
 
 # The Linux guest
@@ -142,17 +148,19 @@ def init_ramdisk(modules, busybox):
 
 def make_linux(options):
     os.makedirs(options.outdir, exist_ok=True)
-    kernel, ramdisk = (os.path.join(options.outdir, name) for name in ("vmlinuz", "initrd.img"))
+    kernel, ramdisk, stamp = (os.path.join(options.outdir, name) for name in ("vmlinuz", "initrd.img", "stamp"))
+    recipe = hashlib.sha256(contents(os.path.abspath(__file__)) + contents(INIT)).hexdigest().encode()
     # Several may want it at once: the first one makes it.
     with open(os.path.join(options.outdir, "lock"), "w") as lock, tempfile.TemporaryDirectory() as directory:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.exists(kernel) and os.path.exists(ramdisk):
+        if os.path.exists(stamp) and contents(stamp) == recipe:
             return
         files = unpacked("kernel" if options.deb else kernel_package(), options.deb, directory)
         busybox = options.busybox or unpacked("busybox-static", None, directory) + "/bin/busybox"
         modules = [path for path in glob.glob(files + "/**/modules/*/kernel", recursive=True)][0]
         store(ramdisk, init_ramdisk(modules, busybox))
         store(kernel, contents(sorted(glob.glob(files + "/boot/vmlinuz-*"))[-1]))
+        store(stamp, recipe)
 
 
 def main():
@@ -164,6 +172,7 @@ def main():
     tick.set_defaults(run=make_tick)
     commands.add_parser("check").set_defaults(run=check_text)
     commands.add_parser("b64").set_defaults(run=write_text)
+    commands.add_parser("selftest").set_defaults(run=print_selftest)
     linux = commands.add_parser("linux")
     linux.add_argument("outdir")
     linux.add_argument("--deb")

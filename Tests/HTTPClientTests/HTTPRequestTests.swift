@@ -86,7 +86,8 @@ import Testing
             let client = try HTTPClient(logger: quiet)
             #expect(await code { _ = try await client.send(try request(server.url("/short/1000"))) } == .interrupted)
             let garbage = await code { _ = try await client.send(try request(server.url("/garbage"))) }
-            #expect(garbage == .protocolViolation)
+            // Which of the two depends on whether the end of the connection or the bytes are noticed first.
+            #expect(garbage == .protocolViolation || garbage == .interrupted)
             let refused = "http://127.0.0.1:1/"
             #expect(await code { _ = try await client.send(try request(refused)) } == .unreachable)
         }

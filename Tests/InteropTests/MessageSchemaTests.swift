@@ -147,6 +147,9 @@ struct MessageSchemaTests {
         window["max_bytes"] = 100
         window["wait"] = 0
         try await caller.call("console_read", window)
+        var typing = it
+        typing["data"] = "DQ=="
+        try await caller.call("console_write", typing)
         for method in [
             "ping", "list_instances", "list_instance_uuids", "list_instance_infos", "get_available_resource",
             "get_host_uptime", "get_capabilities",

@@ -74,6 +74,70 @@ import Testing
             #expect(try JSONWriter.bytes(of: .object(other)) == expected)
         }
     }
+
+    /// Numbers at the edges of what the scan of a message reads by itself, and what it leaves to jansson.
+    @Test(arguments: [
+        "0", "7", "01", "0.5", "12e2", "-1", "999999999999999999", "9999999999999999999", "9223372036854775807",
+        "99999999999999999999", "1 ", "12x", "tru", "nullx", "\"\\u00e9\"", "\"é\"", "[1, [2]]", "{}", "NaN",
+    ])
+    func theScanOfAMessageReadsWhatJanssonReads(_ text: String) throws {
+        let document = Array("{\"a\": \(text), \"b\": \(text)}".utf8)
+        var scanned = JSONObject()
+        let isScanned = MessageScan.forEachMember(of: document.span, limits: JSONLimits()) { scanned[$0.text] = $1 }
+        let whole = try? JanssonReader.read(document.span, limits: JSONLimits())
+        #expect(isScanned == (whole != nil))
+        if isScanned { #expect(JSONValue.object(scanned) == whole) }
+    }
+
+    /// Documents with members that the scan reads, and with damage anywhere.
+    @Test(arguments: 0..<4 as Range<UInt64>)
+    func theScanOfMessagesAgreesWithJansson(_ seed: UInt64) throws {
+        var random = RandomDocument(seed: 500 + seed)
+        var scans = 0
+        for _ in 0..<300 {
+            var message: JSONObject = ["method": "get_info", "version": "1.0", "_timeout": nil, "number": 17]
+            for number in 0..<3 { message["key\(number)"] = random.value() }
+            let text = random.mutate(try JSONWriter.bytes(of: .object(message)))
+            var scanned = JSONObject()
+            guard MessageScan.forEachMember(of: text.span, limits: JSONLimits(), { scanned[$0.text] = $1 }) else {
+                continue
+            }
+            scans += 1
+            let whole = try JanssonReader.read(text.span, limits: JSONLimits())
+            #expect(try JSONWriter.bytes(of: .object(scanned)) == JSONWriter.bytes(of: whole))
+        }
+        #expect(scans > 20)
+    }
+
+    /// The arena serves documents larger than a block, one after the other and on many threads.
+    @Test func largeDocumentsAreReadAgainAndAgain() async throws {
+        var random = RandomDocument(seed: 900)
+        var values: [JSONValue] = []
+        for _ in 0..<80 {
+            let value = random.value()
+            let text = try JSONWriter.bytes(of: value)
+            if (try? JanssonReader.read(text.span, limits: JSONLimits())) != nil { values.append(value) }
+        }
+        var repeated: [JSONValue] = []
+        var bytes: [UInt8] = []
+        while bytes.count <= 200_000 {
+            repeated += [JSONValue](repeating: .array(values), count: 20)
+            bytes = try JSONWriter.bytes(of: .array(repeated))
+        }
+        let document = bytes
+        let expected = try PythonParser.parse(document.span, limits: JSONLimits())
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for _ in 0..<4 where try JanssonReader.read(document.span, limits: JSONLimits()) != expected {
+                        return false
+                    }
+                    return true
+                }
+            }
+            for try await same in group { #expect(same) }
+        }
+    }
 }
 
 extension Span<UInt8> {

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import TestSupport
 import Testing
 
 @testable import Journal
@@ -96,5 +97,32 @@ struct JournalFileTests {
         }
         _ = try await journal.owedReplies()
         _ = try await journal.admit(request(body: body))
+    }
+
+    @Test func nothingOfAnEndedRequestStaysInAnyFile() async throws {
+        let journal = try Journal(path: directory.journal, logger: quiet, pool: CommitterPool(threads: 1))
+        let ended = "Ended-\(UUID().uuidString)"
+        let open = "Open-\(UUID().uuidString)"
+        func files(holding text: String) throws -> [String] {
+            try FileManager.default.contentsOfDirectory(atPath: directory.path).filter { name in
+                try Data(contentsOf: URL(filePath: directory.path + "/" + name)).range(of: Data(text.utf8)) != nil
+            }
+        }
+        // One that fits in its page, and one that does not.
+        let long = Array(String(repeating: ended, count: 2_000).utf8)
+        let first = try await journal.admit(request(body: Array(ended.utf8)), started: true)
+        let second = try await journal.admit(request(body: long), started: true)
+        let third = try await journal.admit(request(body: Array(open.utf8)))
+        #expect(try files(holding: ended) != [])
+        try await journal.finish(first, outcome: .succeeded, reply: OwedReply(queue: "reply_1", body: [1]))
+        try await journal.finish(second, outcome: .failed("X"), reply: nil)
+        try await eventually("clean files") { try files(holding: ended) == [] }
+        // What has not ended is there for the next start.
+        #expect(try files(holding: open) != [])
+        #expect(try await journal.request(third)?.body == Array(open.utf8))
+        // Again, with nothing else to do meanwhile.
+        try await journal.finish(third, outcome: .expired, reply: nil)
+        try await eventually("clean files") { try files(holding: open) == [] }
+        await journal.close()
     }
 }

@@ -124,7 +124,7 @@ struct ReplyPublisherTests {
             #expect(watched != nil && lost != nil)
             #expect(monitor.begin(callRequest("m", queue: "q", timeout: .null), through: publisher) == nil)
             #expect(monitor.begin(callRequest("m", queue: "q", timeout: 1), through: publisher) == nil)
-            try await eventually { outlet.count("there") == 3 }
+            try await eventually { outlet.count("there") >= 3 }
             monitor.end(watched)
             #expect(outlet.count("gone") == 1)
             #expect(monitor.count == 0)

@@ -10,13 +10,14 @@ extension DaemonProcess {
             var ending: String?
         }
 
-        private let command: [String]
-        private let environment: [String: String]
+        private let program: String
+        private let arguments: [String]
+        private let environment: [String: String?]
         private let state = Mutex(State())
 
-        /// - Parameter command: program and arguments.
-        init(command: [String], environment: [String: String]) {
-            self.command = command
+        init(program: String, arguments: [String], environment: [String: String?]) {
+            self.program = program
+            self.arguments = arguments
             self.environment = environment
         }
 
@@ -24,8 +25,7 @@ extension DaemonProcess {
         func run() async {
             var ending = "0"
             do {
-                let arguments = Array(command.dropFirst())
-                try await LineProcess.run(command[0], arguments, environment: environment) { process in
+                try await LineProcess.run(program, arguments, environment: environment) { process in
                     state.withLock { $0.process = process }
                     // It prints nothing: the wait is for the end of its output.
                     while true {

@@ -32,15 +32,19 @@ package final class DaemonProcess: Sendable {
 
     /// Starts a daemon, waits until it serves, runs `body`, and ends it with SIGTERM.
     ///
-    /// - Parameter waitsForService: Otherwise `body` begins as soon as the process runs, as for one that is not to
-    ///   find its broker.
+    /// - Parameters:
+    ///   - waitsForService: Otherwise `body` begins as soon as the process runs, as for one that is not to find its
+    ///     broker.
+    ///   - prepare: Called with the daemon's directory before its first start.
     /// - Throws: What `body` throws; ``ConditionNotMet`` with the daemon's log when it does not come into service.
     package static func run<Result: Sendable>(
         _ settings: DaemonSettings = DaemonSettings(),
         waitsForService: Bool = true,
+        prepare: @Sendable (_ directory: String) async throws -> Void = { _ in },
         _ body: @escaping @Sendable (DaemonProcess) async throws -> Result
     ) async throws -> Result {
         try await withTemporaryDirectory { directory in
+            try await prepare(directory)
             if let url = settings.url {
                 return try await run(settings, url, directory, waitsForService, body)
             }
@@ -105,8 +109,10 @@ package final class DaemonProcess: Sendable {
     package func start(waitsForService: Bool = true) async throws {
         try writeConfiguration()
         let settings = settings
+        let command = settings.command.map { $0.replacing("%", with: directory) }
         let life = Life(
-            command: settings.launcher + [Checkout.program("vmopsd"), "--config-file", configurationFile],
+            program: command.first ?? Checkout.program("vmopsd"),
+            arguments: command.dropFirst() + ["--config-file", configurationFile],
             environment: settings.environment
         )
         state.withLock { $0.lives.append(life) }

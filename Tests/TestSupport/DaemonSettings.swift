@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// What a test's ``DaemonProcess`` is configured with.
 package struct DaemonSettings: Sendable {
@@ -8,12 +9,14 @@ package struct DaemonSettings: Sendable {
     package var options: [String: [String: String]] = [:]
     /// The transport URL, if not that of a virtual host of its own on ``TestBroker``.
     package var url: String?
-    /// A program with arguments that runs the daemon, as `ip netns exec NAME`; empty = none.
-    package var launcher: [String] = []
-    /// Variables that the daemon gets.
-    package var environment: [String: String] = [:]
     /// Lines that are written after all groups, as they are.
     package var appendix = ""
+
+    /// The program and arguments before the configuration's, if not the built `vmopsd` alone; `%` stands for the
+    /// daemon's directory.
+    package var command: [String] = []
+    /// Variables added to the daemon's environment; `nil` removes one.
+    package var environment: [String: String?] = [:]
 
     package init(
         hosts: [String] = ["host-a", "host-b"],
@@ -36,6 +39,8 @@ package struct DaemonSettings: Sendable {
             ],
             "admin": ["listen": "unix:\(directory)/admin.sock"],
         ]
+        // Without root, the kernel shows little of a process that may not be dumped.
+        if getuid() != 0 { groups["limits"] = ["core_dumps": "true"] }
         for (group, options) in self.options {
             groups[group, default: [:]].merge(options) { $1 }
         }

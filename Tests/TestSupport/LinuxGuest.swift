@@ -5,11 +5,10 @@ package struct LinuxGuest: Sendable {
     package let kernel: String
     package let ramdisk: String
 
-    /// The files, made at the first use in this checkout; `nil` when that is not possible, as without `apt-get`.
+    /// The files, made at the first use in this checkout and when their recipe has changed; `nil` when that is not possible, as without `apt-get`.
     package static func files() async -> LinuxGuest? {
         let directory = Checkout.work.appending(path: "guests/linux").path
         let guest = LinuxGuest(kernel: directory + "/vmlinuz", ramdisk: directory + "/initrd.img")
-        if guest.exists { return guest }
         let builder = Checkout.root.appending(path: "Tests/Guests/build.py").path
         _ = try? await runCommand(Checkout.python, [builder, "linux", directory])
         return guest.exists ? guest : nil

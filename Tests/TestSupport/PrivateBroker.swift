@@ -25,10 +25,11 @@ package final class PrivateBroker: BrokerControl {
     /// - Parameters:
     ///   - tls: Also listen with TLS (``tlsURL``); certificates are in ``tlsDirectory``.
     ///   - configuration: `rabbitmq.conf` keys and values.
-    ///   - options: of the script.
+    ///   - plugins: Of those that RabbitMQ brings along.
     package static func run<Result>(
         tls: Bool = false,
         configuration: [String: String] = [:],
+        plugins: [String] = [],
         options more: [String] = [],
         _ body: (PrivateBroker) async throws -> Result
     ) async throws -> Result {
@@ -36,7 +37,8 @@ package final class PrivateBroker: BrokerControl {
             let script = Checkout.harness.appending(path: "broker").path
             let options =
                 ["--parent", "\(getpid())"] + (tls ? ["--tls"] : [])
-                + configuration.flatMap { ["--config", "\($0.key)=\($0.value)"] } + more
+                + configuration.flatMap { ["--config", "\($0.key)=\($0.value)"] }
+                + plugins.flatMap { ["--plugin", $0] } + more
             _ = try await runCommand(Checkout.python, [script, "start", directory] + options)
             let result: Result
             do {

@@ -150,7 +150,7 @@ import Testing
                 await host.kill()
                 let next = try await host.world.host("host-a") { $0.operations.resumeGuestsOnStart = resumes }
                 #expect(try await next.state(uuid) == (resumes ? "running" : "off"))
-                #expect(try await next.isCaptured(uuid) == resumes)
+                try await eventually("capture as the state wants it") { try await next.isCaptured(uuid) == resumes }
             }
         }
     }

@@ -10,7 +10,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2))) struct SpawnTests {
     private static let primitives: [(Primitive, String)] = [
-        (.probe, "InstanceDeployFailure"), (.image, "InstanceDeployFailure"),
+        (.probe, "InstanceDeployFailure"), (.image, "CouldNotFetchImage"),
         (.createDisk, "InstanceDeployFailure"), (.connectVolume, "VolumeAttachFailed"),
         (.buildConfigDrive, "InstanceDeployFailure"), (.createMachine, "InstanceDeployFailure"),
         (.plugInterface, "VirtualInterfacePlugException"), (.setState, "InstanceDeployFailure"),
@@ -187,7 +187,7 @@ import Testing
             let uuid = newUUID()
             let request = host.request(uuid, ["sim.fault.image": "always resource_exhausted"], image: "image")
             let failure = try await errorClass { _ = try await host.operations.spawn(request, host.context) }
-            #expect(failure == "InstanceDeployFailure")
+            #expect(failure == "CouldNotFetchImage")
             #expect(try await host.traces(uuid) == [])
         }
     }

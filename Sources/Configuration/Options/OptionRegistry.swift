@@ -3,9 +3,10 @@ package struct OptionRegistry: Sendable {
     package static let standard = OptionRegistry(
         [
             DefaultOptions.all, MessagingOptions.all, NotificationOptions.all, ComputeOptions.all, ConsoleOptions.all,
-            HyperVOptions.all, SimulatedOptions.all, AdminOptions.all, JournalOptions.all, LimitOptions.all,
+            HyperVOptions.all, QEMUOptions.all, SimulatedOptions.all, ImageOptions.all, ImageCacheOptions.all,
+            AdminOptions.all, JournalOptions.all, LimitOptions.all,
         ].flatMap { $0 },
-        reservedGroups: ["qemu", "plugin"]
+        reservedGroups: ["plugin"]
     )
 
     package let definitions: [OptionDefinition]

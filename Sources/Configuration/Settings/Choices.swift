@@ -38,3 +38,18 @@ package enum ConsoleCharset: String, Sendable, Hashable, CaseIterable {
     case utf8 = "utf-8"
     case ascii
 }
+
+/// How guests' instructions are carried out (QEMU backend, section 2).
+package enum QEMUAcceleration: String, Sendable, Hashable, CaseIterable {
+    case auto, kvm, tcg
+}
+
+/// Where guests see their own disks.
+package enum QEMUDiskBus: String, Sendable, Hashable, CaseIterable {
+    case virtio, ide
+}
+
+/// What the interfaces of real machines are connected to.
+package enum QEMUNetwork: String, Sendable, Hashable, CaseIterable {
+    case none, tap, user
+}

@@ -7,6 +7,7 @@ package struct HostSettings: Sendable, Hashable {
     package var compute: ComputeSettings
     package var console: ConsoleSettings
     package var hyperv: HyperVSettings
+    package var qemu: QEMUSettings
     package var simulated: SimulatedSettings
 
     init(_ name: String, statePath: String, table: OptionTable) {
@@ -17,6 +18,7 @@ package struct HostSettings: Sendable, Hashable {
         compute = ComputeSettings(reader)
         console = ConsoleSettings(reader)
         hyperv = HyperVSettings(reader)
+        qemu = QEMUSettings(reader)
         simulated = SimulatedSettings(reader)
     }
 }

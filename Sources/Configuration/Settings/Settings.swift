@@ -11,6 +11,7 @@ package struct Settings: Sendable {
     package private(set) var console: ConsoleSettings
     package private(set) var hyperv: HyperVSettings
     package private(set) var simulated: SimulatedSettings
+    package private(set) var images: ImageSettings
     package private(set) var admin: AdminSettings
     package private(set) var journal: JournalSettings
     package private(set) var limits: LimitSettings
@@ -38,6 +39,7 @@ package struct Settings: Sendable {
         console = ConsoleSettings(reader)
         hyperv = HyperVSettings(reader)
         simulated = SimulatedSettings(reader)
+        images = ImageSettings(reader)
         admin = AdminSettings(reader)
         journal = JournalSettings(reader)
         limits = LimitSettings(reader)

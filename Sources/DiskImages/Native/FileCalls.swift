@@ -20,6 +20,10 @@ package enum FileCalls {
         package var occupied: UInt64
         package var isRegular: Bool
         package var isDirectory: Bool
+        /// Whether every user may read it, given a way to it.
+        package var isPublic: Bool
+        /// Nanoseconds since 1970 of the last change of the content.
+        package var modified: Int64
     }
 
     /// The file's status, `nil` when there is none.
@@ -37,7 +41,9 @@ package enum FileCalls {
             size: UInt64(max(information.st_size, 0)),
             occupied: UInt64(max(information.st_blocks, 0)) * 512,
             isRegular: type == S_IFREG,
-            isDirectory: type == S_IFDIR
+            isDirectory: type == S_IFDIR,
+            isPublic: information.st_mode & S_IROTH != 0,
+            modified: Int64(information.st_mtim.tv_sec) * 1_000_000_000 + Int64(information.st_mtim.tv_nsec)
         )
     }
 

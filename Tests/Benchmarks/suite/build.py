@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 from .processes import Failure, note, output_of
 
@@ -52,6 +53,24 @@ def build_swift(products, static):
             continue
         paths[product] = os.path.join(output_of(base + ["--show-bin-path"]), product)
     return paths
+
+
+def build_times(directory):
+    """Seconds of a first debug build of a clone, tests included, and of one after touching a file of a leaf target."""
+    clone = os.path.join(directory, "clone")
+    shutil.rmtree(clone, ignore_errors=True)
+    output_of(["git", "clone", "--quiet", ROOT, clone])
+    times = {}
+    for name, touched in (("clean", None), ("incremental", "Sources/vmopsctl/Terminal.swift")):
+        if touched:
+            with open(os.path.join(clone, touched), "a") as file:
+                file.write("\n")
+        note("swift build --build-tests, %s" % name)
+        begun = time.monotonic()
+        output_of(["swift", "build", "--package-path", clone] + ([] if touched else ["--build-tests"]))
+        times[name] = time.monotonic() - begun
+    shutil.rmtree(clone, ignore_errors=True)
+    return times
 
 
 def python_environment(directory):

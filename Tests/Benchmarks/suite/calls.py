@@ -32,9 +32,12 @@ class Row:
 
 
 ROWS = [
-    Row("read", "get_info", ("plain", "tuned", "vmopsd", "python"), (1, 64), method="get_info"),
-    Row("read-3k", "get_info, 3 KB request", ("plain", "parse", "vmopsd"), (64,), template="nova-3k.json"),
-    Row("read-30k", "get_info, 30 KB request", ("plain", "parse", "vmopsd"), (64,), template="nova-30k.json"),
+    Row("read", "get_info", ("plain", "tuned", "split", "vmopsd", "native", "python"), (1, 64),
+        method="get_info"),
+    Row("read-3k", "get_info, 3 KB request", ("plain", "parse", "vmopsd", "native"), (64,),
+        template="nova-3k.json"),
+    Row("read-30k", "get_info, 30 KB request", ("plain", "parse", "vmopsd", "native"), (64,),
+        template="nova-30k.json"),
     Row("durable", "power_on, journalled", ("plain", "vmopsd"), (1, 64), method="power_on"),
 ]
 

@@ -189,7 +189,7 @@ def check_files(directory, count, each, capped):
             raise Failure("console %d does not hold the end of its output" % index)
 
 
-def measure(setting, rounds, total, kind="socket", idle_seconds=1.0):
+def measure(setting, rounds, total, kind="pipe", idle_seconds=1.0):
     """{case/capturer: [figures of each round]} and {the same: why there is none}."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

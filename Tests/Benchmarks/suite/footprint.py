@@ -1,13 +1,14 @@
 """What vmopsd costs while nothing is asked of it, and how that grows with hosts and running instances."""
 
 import json
+import os
 import statistics
 import time
 from dataclasses import replace
 
 from .calls import INSTANCE, TOKEN, load, results_of, spawn_instances
-from .processes import Failure, cpu_seconds, memory, note, wakeups
-from .servers import TOPIC, Server, vmopsd, write_configuration
+from .processes import Failure, cpu_seconds, memory, note, output_of, wakeups
+from .servers import TOPIC, Server, vmopsd, vmopsd_with, write_configuration
 
 
 def over_time(process, seconds):
@@ -38,6 +39,46 @@ def idle(setting, starts, seconds):
     raise Failure("no start was asked for")
 
 
+def stripped_size(setting):
+    """Bytes of the program without symbols, as it is shipped."""
+    path = os.path.join(setting.directory, "vmopsd.stripped")
+    output_of(["strip", "-o", path, setting.swift["vmopsd"]])
+    size = os.path.getsize(path)
+    os.remove(path)
+    return size
+
+
+def many_instances(setting, count, seconds):
+    """One host with `count` running instances."""
+    note("%d instances on one host" % count)
+    command = vmopsd_with("[simulated]\nmemory_mb = 16777216\n")
+    server = Server("vmopsd-instances-%d" % count, "vmopsd, %d instances" % count, "bench-instances", command)
+    server.start(setting)
+    try:
+        time.sleep(1)
+        figures = {"instances": count, "empty_rss": memory(server.process.pid)["rss"]}
+        begun = time.monotonic()
+        spawn_instances(setting, server.key, count)
+        figures["spawns_per_s"] = count / (time.monotonic() - begun)
+        time.sleep(2)
+        figures.update(over_time(server.process, seconds))
+        figures["read"] = load(setting, server.key, reads_of(server, count))
+        return figures
+    finally:
+        server.stop()
+
+
+def reads_of(server, count):
+    return ["--method", "get_info", "--args", json.dumps({"instance": INSTANCE}), "--vary", str(count),
+            "--in-flight", "64", "--seconds", "1", "--warmup", "0.3",
+            "--watch", "server=%d" % server.process.pid]  # fmt: skip
+
+
+def instances(setting, counts, seconds):
+    """`many_instances` for each count; what fails is told and left out."""
+    return each(many_instances, setting, counts, seconds)
+
+
 def many_hosts(setting, count, seconds):
     """`count` hosts in one process with one running instance each."""
     note("%d hosts in one process" % count)
@@ -58,7 +99,7 @@ def many_hosts(setting, count, seconds):
         time.sleep(2)
         figures.update(over_time(server.process, seconds))
         read = ["--method", "get_info", "--args", json.dumps({"instance": INSTANCE}), "--vary", str(count)]
-        figures["read"] = load(setting, every_key, read + ["--in-flight", "64", "--seconds", "1"])
+        figures["read"] = load(setting, every_key, reads_of(server, count))
         figures["busy_rss"] = memory(server.process.pid)["rss"]
         status = [*read, "--count", str(count), "--in-flight", "16"]
         status[1] = "console_status"
@@ -80,11 +121,15 @@ def console_totals(results):
 
 def growth(setting, counts, seconds):
     """`many_hosts` for each count; what fails is told and left out."""
+    return each(many_hosts, setting, counts, seconds)
+
+
+def each(measure, setting, counts, seconds):
     rows, failed = [], {}
     for count in counts:
         try:
-            rows.append(many_hosts(replace(setting), count, seconds))
+            rows.append(measure(replace(setting), count, seconds))
         except Failure as failure:
             failed[str(count)] = str(failure)
-            note("%d hosts: %s" % (count, failure))
+            note("%d: %s" % (count, failure))
     return rows, failed

@@ -31,8 +31,8 @@ def verdicts(results):
     """One verdict for each line of the goals, in their order."""
     measured, failed = results["calls"], results["calls_failed"]
 
-    def against(what, row, in_flight, name, bases, bound, at_least):
-        cell = "%s/%d/vmopsd" % (row, in_flight)
+    def against(what, row, in_flight, name, bases, bound, at_least, server="vmopsd"):
+        cell = "%s/%d/%s" % (row, in_flight, server)
         others = ["%s/%d/%s" % (row, in_flight, base) for base in bases]
         reason = next((failed[c] for c in [cell, *others] if c in failed), results["missing"].get("vmopsd"))
         figure = calls.ratio(measured, cell, others, name)
@@ -49,9 +49,20 @@ def verdicts(results):
         against("3 KB reads, CPU per call / parsing C echo", "read-3k", 64, "cpu_us.server", ["parse"], 1.0, False),
         against("30 KB reads/s / parsing C echo", "read-30k", 64, "rate", ["parse"], 1.0, True),
         against("30 KB reads, CPU per call / parsing C echo", "read-30k", 64, "cpu_us.server", ["parse"], 1.0, False),
+        against("json_parser = native: CPU per call / plain C echo", "read", 64, "cpu_us.server", ["plain"], 1.0, False,
+                "native"),
+        against("json_parser = native: p50, one in flight / plain C echo", "read", 1, "p50_us", ["plain"], 1.05, False,
+                "native"),
         against("durable calls/s, 64 in flight / plain C echo", "durable", 64, "rate", ["plain"], 0.3, True),
     ]
-    return lines + footprint_verdicts(results) + console_verdicts(results)
+    return lines + [load_verdict(results)] + footprint_verdicts(results) + console_verdicts(results)
+
+
+def load_verdict(results):
+    figures = results.get("under_load")
+    ratio = figures["loaded"]["p99_us"] / figures["unloaded"]["p99_us"] if figures else None
+    reason = results.get("under_load_failed") or results["missing"].get("vmopsd") or "not measured"
+    return judge("p99 of reads under load / without", ratio, 3, False, reason=reason)
 
 
 def footprint_verdicts(results):
@@ -61,15 +72,35 @@ def footprint_verdicts(results):
         judge("idle worker, RSS", megabytes(idle.get("rss")), 25, False, "MiB", reason),
         judge("idle worker, CPU", idle.get("cpu_percent"), 0.1, False, "%", reason),
         judge("idle worker, start to serving", idle.get("start_s"), 0.1, False, "s", reason),
+        judge("stripped release program", megabytes(results.get("binary_bytes")), 25, False, "MiB"),
     ]
     thousand = next((row for row in results.get("growth", []) if row["hosts"] == 1000), {})
     reason = results.get("growth_failed", {}).get("1000") or results["missing"].get("vmopsd") or "not measured"
     console = thousand.get("console", {})
     lost = console.get("dropped_bytes", console.get("bytes_dropped"))
+    lines += growth_verdicts(results)
     return lines + [
         judge("1,000 hosts, one running instance each: RSS", megabytes(thousand.get("rss")), 256, False, "MiB", reason),
         judge("1,000 consoles at once: bytes lost", lost, 0, False, "B", reason),
     ]
+
+
+def growth_verdicts(results):
+    """The cost of one more must not rise with their number: memory and CPU per read of the most against the fewest."""
+    lines = []
+    for rows, name, empty in ((results.get("growth", []), "hosts", "hosts_only_rss"),
+                              (results.get("instances", []), "instances", "empty_rss")):  # fmt: skip
+        if len(rows) < 3:
+            continue
+        first, middle, last = rows[0], rows[-2], rows[-1]
+        each = [(after["rss"] - before["rss"]) / (after[name] - before[name])
+                for before, after in ((first, middle), (middle, last))]  # fmt: skip
+        what = "RSS of one more of %s %s / of %s" % (format(last[name], ","), name, format(middle[name], ","))
+        lines.append(judge(what, each[1] / each[0] if each[0] > 0 else None, 1.1, False))
+        cpu = [row["read"]["cpu_us"]["server"] for row in (first, last)]
+        what = "CPU per read with %s %s / with %d" % (format(last[name], ","), name, first[name])
+        lines.append(judge(what, cpu[1] / cpu[0], 1.5, False))
+    return lines
 
 
 def console_verdicts(results):

@@ -76,24 +76,49 @@ def growth_table(results):
         [row["hosts"], show(row["start_s"], "%.2f"), show(row["hosts_only_rss"], "%.1f", 1 / MIB),
          show(row["rss"], "%.1f", 1 / MIB), show(row["rss"] / row["hosts"], "%.0f", 1 / 1024),
          show(row["cpu_percent"], "%.2f"), show(row["spawns_per_s"]), show(row["read"]["rate"]),
-         show(row["read"]["cpu_us"]["load"], "%.1f")]
+         show(row["read"]["cpu_us"]["server"], "%.1f")]
         for row in results["growth"]
     ]  # fmt: skip
     head = ["hosts = instances", "start s", "RSS MiB, no instance", "RSS MiB", "KiB each", "idle CPU %", "spawns/s",
-            "reads/s", "load µs"]  # fmt: skip
-    return "### Growth\n\n" + table(head, lines)
+            "reads/s", "CPU µs"]  # fmt: skip
+    return "### Growth, hosts with one instance each\n\n" + table(head, lines)
 
 
-def print_report(results, rows, titles):
-    print("\n## Figures\n\nMedians of %d rounds; × is the median over the rounds of the ratio to the plain C echo in the"
-          " same round.\n" % results["rounds"])  # fmt: skip
+def instances_table(results):
+    lines = [
+        [row["instances"], show(row["rss"], "%.1f", 1 / MIB),
+         show((row["rss"] - row["empty_rss"]) / row["instances"], "%.0f", 1 / 1024), show(row["cpu_percent"], "%.2f"),
+         show(row["spawns_per_s"]), show(row["read"]["rate"]), show(row["read"]["cpu_us"]["server"], "%.1f")]
+        for row in results["instances"]
+    ]  # fmt: skip
+    head = ["instances", "RSS MiB", "KiB each", "idle CPU %", "spawns/s", "reads/s", "CPU µs"]
+    return "### Growth, instances on one host\n\n" + table(head, lines)
+
+
+def load_table(figures):
+    lines = [[name, show(row["rate"]), show(row["p50_us"]), show(row["p99_us"])] for name, row in figures.items()]
+    return "### get_info under load, 8 in flight\n\n" + table(["", "calls/s", "p50 µs", "p99 µs"], lines)
+
+
+def report(results, rows, titles):
+    """Everything as Markdown, to be printed and to be pasted into docs/performance.md as it is."""
+    parts = ["\n## Figures\n\nMedians of %d rounds; × is the median over the rounds of the ratio to the plain C echo in the"
+             " same round." % results["rounds"]]  # fmt: skip
     for row in rows:
         for in_flight in row.in_flight:
             if any(cell.startswith("%s/%d/" % (row.name, in_flight)) for cell in results["calls"]):
-                print(call_table(results, row, in_flight, titles), end="\n\n")
+                parts.append(call_table(results, row, in_flight, titles))
+    if results.get("under_load"):
+        parts.append(load_table(results["under_load"]))
     if results["consoles"]:
-        print(console_table(results), end="\n\n")
+        parts.append(console_table(results))
     if results.get("growth"):
-        print(growth_table(results), end="\n\n")
+        parts.append(growth_table(results))
+    if results.get("instances"):
+        parts.append(instances_table(results))
+    if results.get("build"):
+        parts.append("Build: %(clean).0f s from a clean clone, tests included; %(incremental).1f s after touching one file"
+                     " of a leaf target." % results["build"])  # fmt: skip
     lines = [[v.what, v.goal, v.figure, v.verdict] for v in verdicts(results)]
-    print("## Goals\n\n" + table(["what", "goal", "figure", "verdict"], lines))
+    parts.append("## Goals\n\n" + table(["what", "goal", "figure", "verdict"], lines))
+    return "\n\n".join(parts)

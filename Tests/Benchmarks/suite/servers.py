@@ -76,6 +76,13 @@ class Server:
             raise Failure("%s did not consume from %s within 30 s" % (self.name, self.key))
         return (int(seen) - begun) / 1e9
 
+    def kill(self):
+        """Ends it without waiting for what it is doing."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
     def stop(self):
         if self.process:
             stop(self.process)
@@ -96,7 +103,7 @@ def python_server(setting, server):
             "--result", json.dumps(setting.result)]  # fmt: skip
 
 
-def write_configuration(setting, name, hosts):
+def write_configuration(setting, name, hosts, more=""):
     """A configuration file of vmopsd for simulated hosts, with a state directory of its own, and empty."""
     state = os.path.join(setting.directory, name + ".state")
     output_of(["rm", "-rf", state])
@@ -105,13 +112,23 @@ def write_configuration(setting, name, hosts):
     with open(path, "w") as file:
         file.write(
             "[DEFAULT]\ntransport_url = %s\ncontrol_exchange = %s\ncompute_topic = %s\nhosts = %s\n"
-            "state_path = %s\nbackend = simulated\n" % (setting.url, EXCHANGE, TOPIC, ",".join(hosts), state)
+            "state_path = %s\nbackend = simulated\n%s" % (setting.url, EXCHANGE, TOPIC, ",".join(hosts), state, more)
         )
     return path
 
 
 def vmopsd(setting, server):
     return [setting.swift["vmopsd"], "--config-file", write_configuration(setting, server.name, [server.host])]
+
+
+def vmopsd_with(more):
+    """A vmopsd with further lines at the end of its configuration, whose last group is [DEFAULT]."""
+
+    def command(setting, server):
+        path = write_configuration(setting, server.name, [server.host], more)
+        return [setting.swift["vmopsd"], "--config-file", path]
+
+    return command
 
 
 def needs_vmopsd(setting):
@@ -125,7 +142,10 @@ def needs_python(setting):
 SERVERS = [
     Server("plain", "C echo, plain", "bench-plain", echo("echo_plain")),
     Server("tuned", "C echo, tuned", "bench-tuned", echo("echo_tuned")),
+    Server("split", "C echo, tuned, two connections", "bench-split", echo("echo_tuned", "--split")),
     Server("parse", "C echo, parsing", "bench-parse", echo("echo_plain", "--parse")),
     Server("vmopsd", "vmopsd", "bench-host", vmopsd, needs_vmopsd),
+    Server("native", "vmopsd, json_parser = native", "bench-native",
+           vmopsd_with("json_parser = native\n"), needs_vmopsd),
     Server("python", "Python server", "bench-python", python_server, needs_python),
 ]

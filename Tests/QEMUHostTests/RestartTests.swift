@@ -1,0 +1,182 @@
+import Foundation
+import HostBackend
+import HostConformance
+import QEMUHost
+import TestSupport
+import Testing
+
+/// A worker that is killed at any point, and the next one.
+@Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
+struct RestartTests {
+    @Test func theConsoleGoesOnToTheByteWhileTheGuestPrints() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, console) = try await bench.running(on: host)
+            let process = try bench.process(of: spec)
+            try await host.writeConsole(spec.uuid, Array("b4000\n".utf8))
+            try await eventually("some of the lines") { console.bytes(limit: 4096).count > 100_000 }
+            var text = String(decoding: console.bytes(limit: 0), as: UTF8.self)
+            console.close()
+            await host.simulateCrash()
+
+            let next = try await bench.host()
+            #expect(try await next.machine(spec.uuid).state == .running)
+            #expect(try bench.process(of: spec) == process)
+            let second = try await ConsoleReader(next.openConsole(spec.uuid))
+            text += try await second.until("blast done")
+            #expect(areConsecutive(text))
+            #expect(text.utf8.count > 0x4000 * 64)
+            try await next.writeConsole(spec.uuid, Array("s\n".utf8))
+            try await second.until("status jiffies=")
+        }
+    }
+
+    @Test func whatHappenedMeanwhileIsReported() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (poweredOff, console) = try await bench.running(on: host, "powered-off")
+            let (killed, _) = try await bench.running(on: host, "killed")
+            let (paused, _) = try await bench.running(on: host, "paused")
+            _ = try await host.setState(paused.uuid, .paused, deadline: Bench.limit)
+            // Obeyed in the midst of a thousand lines.
+            try await host.writeConsole(poweredOff.uuid, Array("b400\np\n".utf8))
+            let before = console.text
+            console.close()
+            await host.simulateCrash()
+            kill(try bench.process(of: killed), SIGKILL)
+            try await eventually("the killed process' end") { bench.machineProcesses().count == 2 }
+
+            let next = try await bench.host()
+            let events = EventLog(next)
+            let reader = try await ConsoleReader(next.openConsole(poweredOff.uuid))
+            let text = before + (try await reader.untilEnd())
+            #expect(text.hasSuffix("power off\r\n") && areConsecutive(text))
+            try await events.until(.stopped(.guest), poweredOff)
+            try await events.until(.crashed, killed)
+            #expect(try await next.machine(poweredOff.uuid).state == .off)
+            #expect(try await next.machine(killed.uuid).state == .error)
+            #expect(try await next.machine(paused.uuid).state == .paused)
+            #expect(!events.kinds(paused).contains(.crashed))
+            try await eventually("the process' end") { bench.machineProcesses().count == 1 }
+        }
+    }
+
+    @Test func aProcessThatWasNeverWrittenDownIsFound() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, _) = try await bench.running(on: host)
+            let process = try bench.process(of: spec)
+            await host.simulateCrash()
+            // As if the worker had been killed between starting QEMU and writing its record.
+            try rewriteRecord(bench, spec) { record in
+                record["process"] = nil
+                record["state"] = "off"
+            }
+            let next = try await bench.host()
+            #expect(try await next.machine(spec.uuid).state == .running)
+            #expect(try bench.process(of: spec) == process)
+            try await next.deleteMachine(spec.uuid)
+            #expect(bench.machineProcesses().isEmpty)
+        }
+    }
+
+    @Test func anotherProcessWithTheSamePidIsNotTouched() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, _) = try await bench.running(on: host)
+            await host.simulateCrash()
+            kill(try bench.process(of: spec), SIGKILL)
+            try await eventually("its end") { bench.machineProcesses().isEmpty }
+            try rewriteRecord(bench, spec) { record in
+                var process = record["process"] as? [String: Any] ?? [:]
+                process["pid"] = Int(getpid())
+                record["process"] = process
+            }
+            let next = try await bench.host()
+            #expect(try await next.machine(spec.uuid).state == .error)
+            #expect(try await next.setState(spec.uuid, .off, deadline: Bench.limit) == .off)
+        }
+    }
+
+    @Test func aRebootOfTheHostIsNoCrash() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, _) = try await bench.running(on: host)
+            await host.simulateCrash()
+            kill(try bench.process(of: spec), SIGKILL)
+            try await eventually("its end") { bench.machineProcesses().isEmpty }
+            try rewriteRecord(bench, spec) { record in
+                var process = record["process"] as? [String: Any] ?? [:]
+                process["boot_id"] = "another"
+                record["process"] = process
+            }
+            let next = try await bench.host()
+            #expect(try await next.machine(spec.uuid).state == .off)
+            try await EventLog(next).until(.stopped(.host), spec)
+        }
+    }
+
+    @Test func aSuspensionThatWasBegunIsTakenBackOrFinished() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, _) = try await bench.running(on: host)
+            await host.simulateCrash()
+            // Begun, and nothing done yet.
+            try rewriteRecord(bench, spec) { $0["task"] = ["name": "saving", "resumes": true] }
+            let next = try await bench.host()
+            #expect(try await next.machine(spec.uuid).state == .running)
+            #expect(try await next.setState(spec.uuid, .saved, deadline: Bench.limit) == .saved)
+            await next.simulateCrash()
+            // Done, but for the last record.
+            try rewriteRecord(bench, spec) { record in
+                record["task"] = ["name": "saving", "resumes": true]
+                record["state"] = "running"
+                record["saved"] = nil
+            }
+            let last = try await bench.host()
+            #expect(try await last.machine(spec.uuid).state == .saved)
+            #expect(try await last.setState(spec.uuid, .running, deadline: Bench.limit) == .running)
+        }
+    }
+
+    @Test func aHungProcessDoesNotHoldUpTheNextWorker() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (hung, _) = try await bench.running(on: host, "hung")
+            let (other, _) = try await bench.running(on: host, "other")
+            let process = try bench.process(of: hung)
+            kill(process, SIGSTOP)
+            await host.simulateCrash()
+            let next = try await bench.host { $0.adoptTimeout = .milliseconds(300) }
+            #expect(try await next.machine(hung.uuid).state == .running)
+            let refused = await code { _ = try await next.setState(hung.uuid, .paused, deadline: Bench.limit) }
+            #expect(refused == .unavailable)
+            #expect(try await next.setState(other.uuid, .paused, deadline: Bench.limit) == .paused)
+            kill(process, SIGCONT)
+            try await eventually("the monitor's answer") {
+                await code { _ = try await next.setState(hung.uuid, .paused, deadline: Bench.limit) } == nil
+            }
+        }
+    }
+
+    @Test func whatWasNeverCompleteIsRemovedAndASecondWorkerIsRefused() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            #expect(await code { _ = try await bench.host() } == .unavailable)
+            await host.simulateCrash()
+            let place = bench.directory + "/q/\(newUUID())"
+            try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+            try Data().write(to: URL(filePath: place + "/machine.json.new"))
+            let next = try await bench.host()
+            #expect(try await next.machines().isEmpty)
+            #expect(!FileManager.default.fileExists(atPath: place))
+        }
+    }
+
+    private func rewriteRecord(_ bench: Bench, _ spec: MachineSpec, _ change: (inout [String: Any]) -> Void) throws {
+        let file = URL(filePath: bench.directory + "/q/\(spec.uuid)/machine.json")
+        var record = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        change(&record)
+        try JSONSerialization.data(withJSONObject: record).write(to: file)
+    }
+}

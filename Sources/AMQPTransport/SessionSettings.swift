@@ -17,7 +17,8 @@ package struct SessionSettings: Sendable {
     package var unconfirmedLimit: Int
     /// Queues to delete when the session is closed in order.
     package var deleteOnClose: [String]
-    /// Pause between attempts which only a change of configuration can help.
+    /// Longest pause between attempts which only a change at the broker can help, as of a password or a permission: one
+    /// attempt a second costs a broker little, and service is back soon after it is given.
     package var refusedPause: Duration
 
     package init(
@@ -29,7 +30,7 @@ package struct SessionSettings: Sendable {
         publishAttempts: Int = 3,
         unconfirmedLimit: Int = 10_000,
         deleteOnClose: [String] = [],
-        refusedPause: Duration = .seconds(10)
+        refusedPause: Duration = .seconds(1)
     ) {
         self.topology = topology
         self.prefetch = prefetch

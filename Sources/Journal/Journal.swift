@@ -29,8 +29,6 @@ package final class Journal: Sendable {
     package let path: String
     private let pool: CommitterPool
     private let store: JournalStore
-    /// Of the process that may write the file, whether that is open at the moment or not; `nil` once closed.
-    private let lock: Mutex<JournalLock?>
     private let state = Mutex(State())
 
     /// Opens the file, creating it (mode 0600) when there is none; checks its integrity and brings its schema up to
@@ -45,7 +43,6 @@ package final class Journal: Sendable {
     ) throws {
         self.path = path
         self.pool = pool
-        lock = Mutex(try JournalLock(journal: path))
         store = JournalStore(path: path, settings: settings, logger: logger, metrics: pool.metrics)
         try store.openChecked()
         pool.touched(self, isOpen: true)
@@ -55,7 +52,6 @@ package final class Journal: Sendable {
     package func close() async {
         // Fails only when the journal is closed already, or cannot be written: then it is closed all the same.
         _ = try? await perform(.close)
-        lock.withLock { $0 = nil }
     }
 
     /// Queues one operation; `completion` gets its result after the commit.

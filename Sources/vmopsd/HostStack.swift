@@ -64,6 +64,7 @@ struct HostStack: Sendable {
     let kind: BackendKind
     let journal: Journal
     let operations: VMOps
+    private let lock: HostDirectoryLock
     private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
 
@@ -73,6 +74,7 @@ struct HostStack: Sendable {
         name = host.name
         kind = host.backend
         try makeDirectories(host.directory)
+        lock = try HostDirectoryLock(host.directory)
         let backend = try Self.backend(host, settings, shared, logger)
         journal = try Journal(
             path: host.directory + "/journal.sqlite",

@@ -1,4 +1,5 @@
 import DaemonBench
+import Support
 import TestSupport
 import Testing
 
@@ -14,11 +15,36 @@ struct KillTests {
     ]
 
     @Test func everyAcceptedRequestEndsOnceWheneverTheDaemonIsKilled() async throws {
-        let kills = TestForm.number("VMOPS_TEST_KILLS", short: 10, long: 200)
-        let daemon = DaemonSettings(hosts: Self.hosts, options: ["simulated": Self.simulated])
-        let settings = Traffic.Settings(hosts: Self.hosts, drivers: 12, floodTargets: 6, floodWave: 100)
+        let backend = TestBackend.selected
+        let isSimulated = backend == .simulated
+        let kills = TestForm.number("VMOPS_TEST_KILLS", short: isSimulated ? 10 : 2, long: isSimulated ? 200 : 20)
+        let daemon = backend.daemon(hosts: Self.hosts, simulated: Self.simulated)
+        var settings = Traffic.Settings(hosts: Self.hosts, drivers: isSimulated ? 12 : 4, backend: backend)
+        if isSimulated {
+            settings.floodTargets = TestForm.isLong ? 24 : 6
+            settings.floodWave = 100
+        }
+        let traffic = settings
         try await Bench.run(daemon) { bench in
-            try await Traffic.run(bench, settings) { try await $0.kill(kills, after: 50...1500) }
+            do {
+                try await Traffic.run(bench, traffic) { try await $0.kill(kills, after: 50...1500) }
+            } catch {
+                if !isSimulated { await bench.destroyAll(Self.hosts) }
+                throw error
+            }
+        }
+    }
+}
+
+extension Bench {
+    /// Real machines outlive their worker, and are not to outlive the test.
+    fileprivate func destroyAll(_ hosts: [String]) async {
+        try? await daemon.kill()
+        try? await daemon.start()
+        for host in hosts {
+            for uuid in (try? await call("list_instance_uuids", on: host))?.arrayValue ?? [] {
+                _ = try? await call("destroy", ["instance": ["uuid": uuid, "name": "-"]], on: host)
+            }
         }
     }
 }

@@ -17,16 +17,22 @@ package struct Bench: Sendable {
 
     /// Runs `body` while the daemon serves.
     ///
-    /// - Parameter clientURL: How the client reaches the broker if not as the daemon does.
+    /// - Parameters:
+    ///   - clientURL: How the client reaches the broker if not as the daemon does.
+    ///   - quorumQueues: As the daemon's option `rabbit_quorum_queue`.
+    ///   - prepare: Makes files in the daemon's directory before it starts.
     package static func run(
         _ settings: DaemonSettings = DaemonSettings(),
         clientURL: String? = nil,
+        quorumQueues: Bool = false,
         prepare: @escaping @Sendable (_ directory: String) async throws -> Void = { _ in },
         _ body: @escaping @Sendable (Bench) async throws -> Void
     ) async throws {
         try await DaemonProcess.run(settings, prepare: prepare) { daemon in
             let connection = try ConnectionOptions(transportURL: clientURL ?? daemon.url)
-            try await withRPCClient(connection: connection, logger: quiet) { client in
+            var clientSettings = RPCClientSettings()
+            clientSettings.topology.quorumQueue = quorumQueues
+            try await withRPCClient(connection: connection, settings: clientSettings, logger: quiet) { client in
                 let session = BrokerSession(
                     options: connection,
                     settings: SessionSettings(maximumMessageBytes: 128 << 20),
@@ -81,9 +87,14 @@ package struct Bench: Sendable {
     }
 
     /// The class that a call failed with, `nil` when it succeeded.
-    package func failure(_ method: String, _ args: JSONObject = [:], version: String? = nil) async throws -> String? {
+    package func failure(
+        _ method: String,
+        _ args: JSONObject = [:],
+        on host: String = "host-a",
+        version: String? = nil
+    ) async throws -> String? {
         do {
-            try await call(method, args, version: version)
+            try await call(method, args, on: host, version: version)
             return nil
         } catch let failure as RemoteFailure {
             return failure.className

@@ -30,6 +30,7 @@ package final class PrivateBroker: BrokerControl {
         tls: Bool = false,
         configuration: [String: String] = [:],
         plugins: [String] = [],
+        options more: [String] = [],
         _ body: (PrivateBroker) async throws -> Result
     ) async throws -> Result {
         try await withTemporaryDirectory { directory in
@@ -37,7 +38,7 @@ package final class PrivateBroker: BrokerControl {
             let options =
                 ["--parent", "\(getpid())"] + (tls ? ["--tls"] : [])
                 + configuration.flatMap { ["--config", "\($0.key)=\($0.value)"] }
-                + plugins.flatMap { ["--plugin", $0] }
+                + plugins.flatMap { ["--plugin", $0] } + more
             _ = try await runCommand(Checkout.python, [script, "start", directory] + options)
             let result: Result
             do {
@@ -50,6 +51,31 @@ package final class PrivateBroker: BrokerControl {
             }
             _ = try await runCommand(Checkout.python, [script, "kill", directory])
             return result
+        }
+    }
+
+    /// Starts a cluster, runs `body` with its nodes, and removes them. The first node must live as long as the others:
+    /// through its port mapper they find each other.
+    package static func runCluster<Result>(
+        nodes count: Int = 3,
+        _ body: ([PrivateBroker]) async throws -> Result
+    ) async throws -> Result {
+        try await run { first in
+            var nodes = [first]
+            return try await add(count - 1, to: &nodes, body)
+        }
+    }
+
+    private static func add<Result>(
+        _ count: Int,
+        to nodes: inout [PrivateBroker],
+        _ body: ([PrivateBroker]) async throws -> Result
+    ) async throws -> Result {
+        guard count > 0 else { return try await body(nodes) }
+        var all = nodes
+        return try await run(options: ["--join", nodes[0].directory]) { node in
+            all.append(node)
+            return try await add(count - 1, to: &all, body)
         }
     }
 

@@ -25,7 +25,7 @@ extension Traffic {
             try await untilSeen(on: instances, interfaces: Set(ids))
             guard try await send(ids.map { .detachInterface($0) }, to: instances, reboots: 0) else { continue }
             try await untilSeen(on: instances, interfaces: [])
-            if settings.pause > .zero { try await Task.sleep(for: settings.pause) }
+            if settings.pause > .zero { try await Task.sleep(for: settings.pause * 5) }
         }
         guard !settings.losesRequests else { return }
         let uncertain = counts.uncertainReboots

@@ -19,7 +19,7 @@ final class Traffic: Sendable {
         /// Machines, and requests to each at once; none = no flood.
         var floodTargets = 0
         var floodWave = 50
-        /// Between two operations of a driver, and between two waves.
+        /// Between two operations of a driver; five times as long between two waves.
         var pause = Duration.zero
         /// Of each call; longer than the troubles last, unless they lose requests.
         var timeout = Duration.seconds(120)

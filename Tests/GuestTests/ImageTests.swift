@@ -24,10 +24,9 @@ struct ImageTests {
             try await guests.awaitConsole(instance, "ready")
             // The guest writes to its own disk and never to the image.
             try await guests.type("w20\n", instance)
-            try await guests.awaitConsole(instance, "rx w20")
+            try await guests.awaitConsole(instance, "sector written")
             try await guests.type("v20\n", instance)
-            try await guests.awaitConsole(instance, "rx v20")
-            #expect(try await guests.console(instance).contains("no disk") == false)
+            try await guests.awaitConsole(instance, "sector same")
             #expect(try await runCommand("sha256sum", [target]) == sum)
             try await guests.perform("destroy", instance)
         }
@@ -85,15 +84,14 @@ struct ImageTests {
             _ = try await guests.spawn(first)
             try await guests.awaitConsole(first, "ready")
             try await guests.type("w20\n", first)
-            try await guests.awaitConsole(first, "rx w20")
+            try await guests.awaitConsole(first, "sector written")
             try await guests.perform("snapshot", first, ["image_id": "copy"])
             #expect(try await guests.bench.state(first) == "running")
             let second = TestInstance("second")
             _ = try await guests.spawn(second, ["image_ref": "copy"])
             try await guests.awaitConsole(second, "ready")
             try await guests.type("v20\n", second)
-            let log = try await guests.awaitConsole(second, "verify")
-            #expect(!log.contains("bad"))
+            try await guests.awaitConsole(second, "sector same")
         }
     }
 }

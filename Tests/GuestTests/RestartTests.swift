@@ -48,7 +48,7 @@ struct RestartTests {
             try await guests.bench.daemon.start()
             try await guests.awaitState(off, "off")
             #expect(try await guests.console(off).contains("power off"))
-            try await guests.awaitState(crashed, "off")
+            try await guests.awaitState(crashed, "error")
             #expect(try await guests.bench.state(paused) == "paused")
             try await guests.perform("unpause", paused)
             for instance in [off, crashed] { try await guests.perform("power_on", instance) }

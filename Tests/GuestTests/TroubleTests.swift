@@ -8,14 +8,14 @@ import Testing
 /// Machines that die, hang, or are not let live.
 @Suite(.enabled(if: GuestBench.isPossible, Comment(rawValue: GuestBench.missing)), .timeLimit(.minutes(5)))
 struct TroubleTests {
-    @Test func aMachineWhoseProcessIsKilledIsOffAndStartsAgain() async throws {
+    @Test func aMachineWhoseProcessIsKilledHasCrashedAndStartsAgain() async throws {
         try await GuestBench.run { guests in
             let instance = TestInstance("victim")
             _ = try await guests.spawn(instance)
             try await guests.awaitConsole(instance, "ready")
             let process = try #require(try guests.qemu(instance))
             #expect(kill(process, SIGKILL) == 0)
-            try await guests.awaitState(instance, "off")
+            try await guests.awaitState(instance, "error")
             try await guests.perform("power_on", instance)
             try await guests.awaitConsole(instance, "ready", times: 2)
             #expect(!FileManager.default.fileExists(atPath: "/proc/\(process)"), "a zombie is left")

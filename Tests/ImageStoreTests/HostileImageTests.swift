@@ -123,7 +123,7 @@ import Testing
             }
             let secret = [
                 "--object", "secret,id=s,data=geheim", "-o",
-                "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10",
+                "encrypt.format=aes,encrypt.key-secret=s",
             ]
             try await expectRefusal("encrypted") { path in try await make("qcow2", path, secret) }
         }

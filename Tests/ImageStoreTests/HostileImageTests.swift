@@ -129,10 +129,17 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: disks.hasQemuImg, "needs qemu-img"), arguments: ["vmdk", "vdi", "qed", "luks"])
+    @Test(.enabled(if: disks.hasQemuImg, "needs qemu-img"), arguments: ["vmdk", "vdi", "qed"])
     func otherFormatsDoNotPassForRaw(format: String) async throws {
-        let more = format == "luks" ? ["--object", "secret,id=s,data=geheim", "-o", "key-secret=s,iter-time=10"] : []
-        try await expectRefusal("is not accepted", "image.raw") { try await make(format, $0, more) }
+        try await expectRefusal("is not accepted", "image.raw") { try await make(format, $0) }
+    }
+
+    /// By its magic alone: qemu-img makes one only on a machine that is quiet enough for it to time its ciphers.
+    @Test func encryptedDisksDoNotPassForRaw() async throws {
+        try await expectRefusal("is not accepted", "image.raw") { path in
+            let header = Array("LUKS".utf8) + [0xBA, 0xBE, 0, 1]
+            try write(path, header + [UInt8](repeating: 0, count: (1 << 20) - header.count))
+        }
     }
 
     @Test(.enabled(if: disks.hasQemuImg, "needs qemu-img"))

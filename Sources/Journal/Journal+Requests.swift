@@ -48,9 +48,8 @@ extension Journal {
 
     /// Notes that the reply was confirmed, or given up. Written with the next commit, at most some 100 ms later; when a
     /// crash comes first, the reply is sent again, which callers ignore (oslo.messaging wire, section 11).
-    package func replyDelivered(_ entry: EntryID) {
-        submit(.delivered(entry)) { _ in }
-    }
+    /// What a failing disk does not take is written with the first operation after it.
+    package func replyDelivered(_ entry: EntryID) { submit(delivered(entry)) }
 
     /// The request as it was accepted; `nil` when it has ended.
     package func request(_ entry: EntryID) async throws -> AcceptedRequest? {

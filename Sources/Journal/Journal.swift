@@ -17,6 +17,8 @@ package final class Journal: Sendable {
         enum Turn { case idle, lazy, ready, running }
 
         var pending: Deque<JournalOperation> = []
+        /// Confirmations that could not be written; at most as many as there are replies in the file.
+        var unwritten: [EntryID] = []
         var turn = Turn.idle
         var closed = false
         /// Whether the log holds bodies of ended requests, and the pool knows.
@@ -59,13 +61,28 @@ package final class Journal: Sendable {
         _ kind: JournalOperation.Kind,
         completion: @escaping @Sendable (Result<JournalOperation.Value, any Error>) -> Void
     ) {
-        let operation = JournalOperation(kind: kind, completion: completion)
+        submit(JournalOperation(kind: kind, completion: completion))
+    }
+
+    /// The note that a reply was delivered.
+    func delivered(_ entry: EntryID) -> JournalOperation {
+        JournalOperation(kind: .delivered(entry)) { [self] result in
+            guard case .failure(let error) = result, (error as? JournalError)?.code != .closed else { return }
+            state.withLock { $0.unwritten.append(entry) }
+        }
+    }
+
+    func submit(_ operation: JournalOperation) {
         let (refusal, turn) = state.withLock { state -> (JournalError?, State.Turn?) in
             if state.closed { return (JournalError(.closed, "journal \(path) is closed"), nil) }
             if state.pending.count >= store.settings.pendingLimit, !operation.isClose {
                 return (JournalError(.busy, "journal \(path) has too many operations waiting"), nil)
             }
             if operation.isClose { state.closed = true }
+            if !operation.isLazy, !state.unwritten.isEmpty {
+                state.pending.append(contentsOf: state.unwritten.map { delivered($0) })
+                state.unwritten = []
+            }
             state.pending.append(operation)
             switch (state.turn, operation.isLazy) {
             case (.idle, true):
@@ -78,7 +95,7 @@ package final class Journal: Sendable {
                 return (nil, nil)
             }
         }
-        if let refusal { return completion(.failure(refusal)) }
+        if let refusal { return operation.completion(.failure(refusal)) }
         if let turn { enterLine(turn) }
     }
 

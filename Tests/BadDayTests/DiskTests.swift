@@ -84,7 +84,8 @@ struct DiskTests {
         try faults.clear()
         for instance in instances {
             try await eventually(timeout: .seconds(60), "work on \(instance.name)") {
-                try await bench.failure("reboot", instance.reference, on: instance.host) == nil
+                let arguments = MachineOperation.hardReboot.arguments(instance, volumes: "")
+                return try await bench.failure("reboot", arguments, on: instance.host) == nil
             }
             let end = try await bench.console(instance, "end_offset")
             try await eventually(timeout: .seconds(60), "the console of \(instance.name)") {

@@ -147,7 +147,7 @@ package final class LineProcess: Sendable {
         do {
             for try await line in execution.standardError.strings() {
                 errorText.withLock { text in
-                    if text.utf8.count < 1 << 20 { text += line.withoutLineBreak + "\n" }
+                    if text.utf8.count < 64 << 20 { text += line.withoutLineBreak + "\n" }
                 }
             }
         } catch {

@@ -221,7 +221,7 @@ let package = Package(
             ]
         ),
         tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
-        tests("GuestTests", ["DaemonBench", "Support"]),
+        tests("GuestTests", ["DaemonBench", "OsloMessaging", "Support"]),
         tests(
             "SecurityTests",
             ["DaemonBench", "OsloMessaging", "Support", subprocess, system]

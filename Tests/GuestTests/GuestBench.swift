@@ -9,8 +9,8 @@ import Testing
 struct GuestBench: Sendable {
     let bench: Bench
 
-    static let isPossible = TestBroker.isAvailable && QEMU.isInstalled
-    static let missing = TestBroker.isAvailable ? QEMU.missing : TestBroker.missing
+    static let isPossible = TestBroker.isAvailable && QEMUProgram.isInstalled
+    static let missing = TestBroker.isAvailable ? QEMUProgram.missing : TestBroker.missing
 
     /// What a daemon needs to be told for the small guest.
     static func settings(
@@ -28,9 +28,10 @@ struct GuestBench: Sendable {
     /// Runs `body` while the daemon serves. Machines that it leaves are destroyed at the end.
     static func run(
         _ settings: DaemonSettings = settings(),
+        prepare: @escaping @Sendable (_ directory: String) async throws -> Void = { _ in },
         _ body: @escaping @Sendable (GuestBench) async throws -> Void
     ) async throws {
-        try await Bench.run(settings) { bench in
+        try await Bench.run(settings, prepare: prepare) { bench in
             let guests = GuestBench(bench: bench)
             try guests.addImage("tick.raw")
             do {

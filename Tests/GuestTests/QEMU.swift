@@ -3,15 +3,6 @@ import TestSupport
 
 /// The QEMU of this machine, and its processes.
 enum QEMU {
-    static let isInstalled =
-        ["qemu-system-x86_64", "qemu-img"].allSatisfy { program in
-            let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin"
-            return path.split(separator: ":").contains {
-                FileManager.default.isExecutableFile(atPath: "\($0)/\(program)")
-            }
-        }
-    static let missing = "QEMU is not installed"
-
     /// Running QEMU processes whose command line names `uuid`.
     static func processes(uuid: String) throws -> [Int32] {
         try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }.filter { id in

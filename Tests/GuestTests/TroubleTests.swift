@@ -1,6 +1,7 @@
 import DaemonBench
 import Foundation
 import Glibc
+import OsloMessaging
 import Support
 import TestSupport
 import Testing
@@ -77,6 +78,98 @@ struct TroubleTests {
                 ["-c", "ps -o stat= --ppid \(guests.bench.daemon.processIdentifier ?? 0) | grep -c Z || true"]
             )
             #expect(children == "0")
+        }
+    }
+
+    @Test(.enabled(if: getuid() == 0, "another user needs root"))
+    func anImageThatQEMUMayNotReadIsNamedAndNothingIsLeft() async throws {
+        let settings = GuestBench.settings(options: ["qemu": ["user": "nobody"]])
+        try await GuestBench.run(settings, prepare: Self.openWay) { guests in
+            let fine = TestInstance("fine")
+            try await guests.spawn(fine)
+            try await guests.awaitConsole(fine, "ready")
+            let process = try #require(try guests.qemu(fine))
+            let status = try String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)
+            #expect(!status.contains("Uid:\t0"))
+            #expect(status.contains("NoNewPrivs:\t1"))
+            #expect(status.contains("Seccomp:\t2"))
+
+            let secret = guests.imagesDirectory + "/secret.raw"
+            try TickGuest.writeDisk(secret)
+            #expect(chmod(secret, 0o600) == 0)
+            let refused = TestInstance("refused")
+            let failure = await #expect(throws: RemoteFailure.self) {
+                try await guests.spawn(refused, ["image_ref": "secret"])
+            }
+            #expect(failure?.message.contains("secret.raw") == true, "\(failure?.message ?? "")")
+            #expect(try guests.qemu(refused) == nil)
+            #expect(try await guests.failure("get_info", refused) == "InstanceNotFound")
+            #expect(chmod(secret, 0o644) == 0)
+            try await guests.spawn(refused, ["image_ref": "secret"])
+            try await guests.awaitConsole(refused, "ready")
+        }
+    }
+
+    @Test(.enabled(if: getuid() == 0, "a file system of its own needs root"))
+    func aFullDiskRefusesASpawnWithoutATraceAndTheNextOneSucceeds() async throws {
+        try await withTemporaryDirectory { directory in
+            _ = try await runCommand("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", directory])
+            do {
+                try await spawnOnAFullDisk(directory)
+            } catch {
+                _ = try? await runCommand("umount", ["-l", directory])
+                throw error
+            }
+            _ = try await runCommand("umount", ["-l", directory])
+        }
+    }
+
+    private func spawnOnAFullDisk(_ directory: String) async throws {
+        let settings = GuestBench.settings(options: [
+            "DEFAULT": ["state_path": directory + "/state", "use_cow_images": "false"]
+        ])
+        let images = directory + "/state/images"
+        let prepare: @Sendable (String) async throws -> Void = { _ in
+            try FileManager.default.createDirectory(atPath: images, withIntermediateDirectories: true)
+            // All of it is content, so that a copy needs the room.
+            try TickGuest.writeDisk(images + "/large.raw")
+            let file = try FileHandle(forWritingTo: URL(filePath: images + "/large.raw"))
+            try file.seekToEnd()
+            try file.write(contentsOf: Data(repeating: 0x5A, count: 13 << 20))
+            try file.close()
+        }
+        try await GuestBench.run(settings, prepare: prepare) { guests in
+            let first = TestInstance("first")
+            #expect(try await guests.bench.failure("ping") == nil)
+            _ = try await guests.bench.failure("spawn", ["instance": Self.description(first)])
+            let instances = directory + "/state/host-a/instances"
+            let failure = try await guests.bench.failure("spawn", ["instance": Self.description(TestInstance("no"))])
+            #expect(failure != nil)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: instances).count <= 1)
+            if try await guests.failure("get_info", first) == nil { try await guests.perform("destroy", first) }
+            try FileManager.default.removeItem(atPath: images + "/large.raw")
+            try TickGuest.writeDisk(images + "/large.raw")
+            let second = TestInstance("second")
+            try await guests.spawn(second, ["image_ref": "large"])
+            try await eventually("the boot") {
+                let path = instances + "/" + second.uuid + "/console.log"
+                return (try? String(contentsOfFile: path, encoding: .utf8))?.contains("ready") == true
+            }
+        }
+    }
+
+    private static func description(_ instance: TestInstance) -> JSONValue {
+        [
+            "uuid": .string(instance.uuid), "name": .string(instance.name), "memory_mb": 16, "vcpus": 1, "root_gb": 0,
+            "image_ref": "large",
+        ]
+    }
+
+    /// Lets QEMU's user get to the machines' files.
+    private static func openWay(_ directory: String) throws {
+        for path in [directory, directory + "/state"] {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            #expect(chmod(path, 0o711) == 0)
         }
     }
 }

@@ -10,26 +10,12 @@ import Testing
 /// What takes a guest with drivers: a whole round of devices on the machine type that is the default.
 @Suite(.timeLimit(.minutes(5)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct LinuxGuestTests {
-    /// A program that starts QEMU with the guest's kernel, which no machine definition names.
-    private static func launcher(_ guest: LinuxGuest, _ directory: String) throws -> String {
-        let path = directory + "/qemu"
-        let script = """
-            #!/bin/sh
-            case "$*" in *-uuid*) ;; *) exec \(QEMUProgram.path) "$@" ;; esac
-            exec \(QEMUProgram.path) "$@" -kernel \(guest.kernel) -initrd \(guest.ramdisk) \
-            -append 'console=ttyS0 quiet full=1 tick=0'
-            """
-        try Data(script.utf8).write(to: URL(filePath: path))
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
-        return path
-    }
-
     @Test func devicesComeAndGoUnderARealKernel() async throws {
         guard let guest = await LinuxGuest.files() else {
             try Test.cancel("the Linux guest cannot be made here: apt-get download does not work")
         }
         try await withBench { bench in
-            let binary = try Self.launcher(guest, bench.directory)
+            let binary = try guest.launcher(in: bench.directory)
             let host = try await bench.host {
                 $0.binary = binary
                 $0.machineType = ""

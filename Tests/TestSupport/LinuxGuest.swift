@@ -14,6 +14,22 @@ package struct LinuxGuest: Sendable {
         return guest.exists ? guest : nil
     }
 
+    /// Writes a program into `directory` that starts QEMU with this guest's kernel, which no machine definition names.
+    ///
+    /// - Returns: its path, to be configured as QEMU.
+    package func launcher(in directory: String) throws -> String {
+        let path = directory + "/qemu"
+        let script = """
+            #!/bin/sh
+            case "$*" in *-uuid*) ;; *) exec \(QEMUProgram.path) "$@" ;; esac
+            exec \(QEMUProgram.path) "$@" -kernel \(kernel) -initrd \(ramdisk) \
+            -append 'console=ttyS0 quiet full=1 tick=0'
+            """
+        try Data(script.utf8).write(to: URL(filePath: path))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+        return path
+    }
+
     private var exists: Bool {
         FileManager.default.fileExists(atPath: kernel) && FileManager.default.fileExists(atPath: ramdisk)
     }

@@ -63,7 +63,8 @@ struct SoakTests {
                                 try await withThrowingTaskGroup(of: Void.self) { group in
                                     group.addTask { try await Self.sample(bench, report, until: end) }
                                     group.addTask { try await Self.trouble(traffic, broker, proxy, until: end) }
-                                    try await group.waitForAll()
+                                    // The first failure ends the soak, not the last.
+                                    while try await group.next() != nil {}
                                 }
                             }
                             report.ended("lasting", counts)

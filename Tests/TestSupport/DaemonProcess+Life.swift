@@ -30,7 +30,7 @@ extension DaemonProcess {
                     // It prints nothing: the wait is for the end of its output.
                     while true {
                         do {
-                            _ = try await process.readLine(timeout: .seconds(3600))
+                            _ = try await process.readLine(timeout: .seconds(86_400))
                         } catch is CommandFailure {
                             return
                         }

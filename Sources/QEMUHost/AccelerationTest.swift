@@ -62,7 +62,8 @@ struct AccelerationTest: Sendable {
         let sector = sector
         try await work.run { _ in
             try FileCalls.remove(path)
-            try FileCalls.writeNew(path, sector, mode: 0o644)
+            try FileCalls.writeNew(path, sector)
+            try FileCalls.setMode(path, 0o644)
             try FileCalls.grow(path, to: Self.diskBytes)
         }
         defer { try? FileCalls.remove(path) }

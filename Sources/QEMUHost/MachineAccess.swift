@@ -6,8 +6,7 @@ import Support
 enum MachineAccess {
     /// Gives that user the disks in the instance's directory, and the way to them.
     ///
-    /// Files elsewhere, such as images and volumes, are the operator's; their permissions are not touched. Nothing is
-    /// done without a user of QEMU's own.
+    /// Files elsewhere, such as volumes, are the operator's; their permissions are not touched. Nothing is done without a user of QEMU's own.
     static func grant(_ spec: MachineSpec, to user: MachineUser?) throws(BackendError) {
         guard let user else { return }
         let directory = spec.directory + "/"
@@ -19,6 +18,33 @@ enum MachineAccess {
             guard fchown(file, user.uid, user.gid) == 0 else { throw failure("chown", disk.path) }
         }
         try openWay(spec.directory)
+        // Made after this host was connected, on its first start.
+        if let slash = spec.directory.lastIndex(of: "/"), slash != spec.directory.startIndex {
+            try openWay(String(spec.directory[..<slash]))
+        }
+    }
+
+    /// Lets that user's group read an image that is ours, for a disk that is a layer over it, and lets it pass through
+    /// the directories of ours that lead there. An image of somebody else's is left as it is.
+    static func share(_ image: String, with user: MachineUser) throws(BackendError) {
+        guard let resolved = realpath(image, nil) else { throw failure("open", image) }
+        defer { free(resolved) }
+        let path = String(cString: resolved)
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard file >= 0 else { throw failure("open", path) }
+        defer { close(file) }
+        var information = stat()
+        guard fstat(file, &information) == 0 else { throw failure("stat", path) }
+        guard information.st_uid == geteuid(), information.st_mode & S_IROTH == 0 else { return }
+        guard fchown(file, uid_t.max, user.gid) == 0, fchmod(file, information.st_mode & 0o7777 | S_IRGRP) == 0 else {
+            throw failure("chmod", path)
+        }
+        var directory = path
+        for _ in 0..<2 {
+            guard let slash = directory.lastIndex(of: "/"), slash != directory.startIndex else { return }
+            directory = String(directory[..<slash])
+            try openWay(directory)
+        }
     }
 
     /// Lets others pass through a directory of ours, without seeing what is in it.

@@ -14,7 +14,12 @@ extension QEMUHost {
     }
 
     package func createDisk(_ request: DiskRequest) async throws -> DiskInfo {
-        try await filing("making a disk") { try await disks.createDisk(request) }
+        try await filing("making a disk") {
+            if case .overlay(let image) = request.source, let user = try services().command.demotion?.user {
+                try await work.run { _ in try MachineAccess.share(image.path, with: user) }
+            }
+            return try await disks.createDisk(request)
+        }
     }
 
     package func diskInfo(_ path: String) async throws -> DiskInfo {

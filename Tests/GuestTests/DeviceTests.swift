@@ -74,13 +74,13 @@ struct DeviceTests {
     ) async throws {
         try await eventually(timeout: .seconds(60), "\(text) from \(command)") {
             let before = try await guests.console(instance).count
-            try await guests.type("sh \(command); echo over\n", instance)
-            var answer = ""
+            try await guests.type("sh \(command); echo; echo over\n", instance)
+            var answer: [Substring] = []
             try await eventually(timeout: .seconds(30), "an answer of the guest") {
-                answer = String(try await guests.console(instance).dropFirst(before))
-                return answer.contains("\nover")
+                answer = try await guests.console(instance).dropFirst(before).split(whereSeparator: \.isNewline)
+                return answer.contains("over")
             }
-            return answer.split(separator: "\n").dropFirst().contains { $0.contains(text) && !$0.contains("rx sh") }
+            return answer.contains { $0.contains(text) && !$0.contains("rx sh") }
         }
     }
 }

@@ -163,9 +163,14 @@ package enum FileCalls {
         if error != .noSuchFileOrDirectory { throw failure(error, path) }
     }
 
-    /// Makes a directory that must not exist yet.
+    /// Makes a directory that must not exist yet, with that mode whatever the process's umask takes away.
     package static func makeNewDirectory(_ path: String, mode: mode_t) throws(BackendError) {
-        guard mkdir(path, mode) == 0 else { throw failure(Errno(rawValue: errno), path) }
+        guard mkdir(path, mode) == 0, chmod(path, mode) == 0 else { throw failure(Errno(rawValue: errno), path) }
+    }
+
+    /// Gives the file that mode, whatever the process's umask.
+    package static func setMode(_ path: String, _ mode: mode_t) throws(BackendError) {
+        guard chmod(path, mode) == 0 else { throw failure(Errno(rawValue: errno), path) }
     }
 
     /// Lets nobody but this user read the file.

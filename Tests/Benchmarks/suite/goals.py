@@ -55,7 +55,19 @@ def verdicts(results):
                 "native"),
         against("durable calls/s, 64 in flight / plain C echo", "durable", 64, "rate", ["plain"], 0.3, True),
     ]
-    return lines + [load_verdict(results)] + footprint_verdicts(results) + console_verdicts(results)
+    return (
+        lines
+        + [load_verdict(results), guest_verdict(results)]
+        + footprint_verdicts(results)
+        + console_verdicts(results)
+    )
+
+
+def guest_verdict(results):
+    figures = results.get("guests") or {}
+    reason = results.get("guests_failed") or results["missing"].get("vmopsd") or "not measured"
+    what = "real guest, request to first console byte / QEMU by hand"
+    return judge(what, figures.get("ratio"), 1.5, False, reason=reason)
 
 
 def load_verdict(results):

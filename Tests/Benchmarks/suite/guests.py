@@ -105,7 +105,9 @@ def by_hand(command, old, directory, image):
     """Seconds from starting that command line, its files in another directory, to the first console byte."""
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
-    words = [word.replace(old, directory) for word in command]
+    # The machine's own files lie apart from the instance's.
+    machine = os.path.dirname(next(part[5:] for word in command for part in word.split(",") if part.startswith("path=")))
+    words = [word.replace(old, directory).replace(machine, directory) for word in command]
     for word in words:
         for part in word.replace('"', ",").split(","):
             if part.endswith(".qcow2") and part.startswith(directory):
@@ -117,7 +119,8 @@ def by_hand(command, old, directory, image):
     monitor = socket.socket(socket.AF_UNIX)
     monitor.bind(os.path.join(directory, "hand.sock"))
     monitor.listen(1)
-    keep = os.dup2(monitor.fileno(), 3, inheritable=True) if monitor.fileno() != 3 else 3
+    # The command line expects the socket as descriptor 3.
+    words = ["bash", "-c", 'exec "$@" 3<&%d' % monitor.fileno(), "bash", *words]
 
     def read():
         try:
@@ -127,7 +130,7 @@ def by_hand(command, old, directory, image):
 
     begun = time.monotonic()
     with open(os.path.join(directory, "qemu.log"), "wb") as log:
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(keep,))
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(monitor.fileno(),))
     try:
         until(lambda: read() or process.poll() is not None, "the first word of a guest started by hand")
         if process.poll() is not None:
@@ -139,11 +142,6 @@ def by_hand(command, old, directory, image):
         process.wait()
         os.close(output)
         monitor.close()
-        if keep != monitor.fileno():
-            try:
-                os.close(keep)
-            except OSError:
-                pass
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -1,5 +1,7 @@
 """Tables for people; the same figures go to results.json."""
 
+import statistics
+
 from . import calls, consoles
 from .goals import MIB, verdicts
 
@@ -71,6 +73,19 @@ def console_table(results):
     return "### Console capture\n\n" + table(head, lines)
 
 
+def guest_table(results):
+    figures, many = results["guests"], results["guests"]["many"]
+    lines = [
+        ["from the request to the first console byte", show(statistics.median(figures["request"]), "%.0f ms", 1000)],
+        ["the same command line by hand", show(statistics.median(figures["hand"]), "%.0f ms", 1000)],
+        ["median of the ratios, pair by pair", show(figures["ratio"], "%.2f")],
+        ["%d guests at once: all have booted after" % many["guests"], show(many["booted_s"], "%.1f s")],
+        ["their memory together (PSS)", show(many["pss"], "%.0f MiB", 1 / MIB)],
+        ["all destroyed after", show(many["destroyed_s"], "%.1f s")],
+    ]
+    return "### Real guests (QEMU, emulated)\n\n" + table(["", ""], lines)
+
+
 def growth_table(results):
     lines = [
         [row["hosts"], show(row["start_s"], "%.2f"), show(row["hosts_only_rss"], "%.1f", 1 / MIB),
@@ -112,6 +127,8 @@ def report(results, rows, titles):
         parts.append(load_table(results["under_load"]))
     if results["consoles"]:
         parts.append(console_table(results))
+    if results.get("guests"):
+        parts.append(guest_table(results))
     if results.get("growth"):
         parts.append(growth_table(results))
     if results.get("instances"):

@@ -124,7 +124,9 @@ struct BrokerTroubleTests {
             settings.url = "rabbit://" + order.map { "guest:guest@127.0.0.1:\($0.port)" }.joined(separator: ",") + "/"
             try await Bench.run(settings, clientURL: nodes[0].url, quorumQueues: true) { bench in
                 // Of the daemon: the client is connected to the first node.
-                #expect(try await nodes[1].evaluate("rabbit_networking:local_connections()") != "[]")
+                try await eventually("a connection to the second node") {
+                    try await nodes[1].evaluate("rabbit_networking:local_connections()") != "[]"
+                }
                 try await Traffic.run(bench, Self.traffic()) { traffic in
                     for _ in 0..<Self.rounds {
                         try await traffic.survives("kill -9 of the node that leads the queues") {

@@ -69,6 +69,7 @@ final class QEMUMachine: Sendable {
     }
 
     var record: MachineRecord { state.withLock { $0.record } }
+    var presence: MachineRecord.Presence { state.withLock { $0.record.presence } }
     var machineState: MachineState { state.withLock { $0.record.state } }
     var process: ProcessIdentity? { state.withLock { $0.record.process?.identity } }
 

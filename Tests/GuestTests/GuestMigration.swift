@@ -35,9 +35,23 @@ struct GuestMigration: Sendable {
         prepare: @escaping @Sendable (_ directory: String) async throws -> Void = { _ in },
         _ body: @escaping @Sendable (GuestMigration) async throws -> Void
     ) async throws {
-        try await GuestBench.run(settings("host-a", [both, source]), prepare: prepare) { guests in
-            var settings = settings("host-b", [both, destination])
-            settings.url = guests.bench.daemon.url
+        try await run(
+            settings("host-a", [both, source]),
+            settings("host-b", [both, destination]),
+            prepare: prepare,
+            body
+        )
+    }
+
+    private static func run(
+        _ source: DaemonSettings,
+        _ destination: DaemonSettings,
+        prepare: @escaping @Sendable (_ directory: String) async throws -> Void,
+        _ body: @escaping @Sendable (GuestMigration) async throws -> Void
+    ) async throws {
+        try await GuestBench.run(source, prepare: prepare) { guests in
+            var settings = destination
+            settings.url = destination.url ?? guests.bench.daemon.url
             try await DaemonProcess.run(settings, prepare: prepare) { daemon in
                 let migration = GuestMigration(guests: guests, destination: daemon)
                 do {
@@ -49,6 +63,20 @@ struct GuestMigration: Sendable {
                 await migration.cleanUp()
             }
         }
+    }
+
+    /// The same with the second daemon behind a network of its own.
+    static func run(
+        _ network: NetworkNamespace,
+        _ broker: PrivateBroker,
+        _ body: @escaping @Sendable (GuestMigration) async throws -> Void
+    ) async throws {
+        var source = settings("host-a", [slow, ["migration": ["address": network.outside]]])
+        source.url = broker.url
+        var destination = settings("host-b", [["migration": ["address": network.inside]]])
+        destination.url = "rabbit://guest:guest@\(network.outside):5672/"
+        destination.command = network.command(Checkout.program("vmopsd"))
+        try await run(source, destination, prepare: { _ in }, body)
     }
 
     private static func settings(_ host: String, _ more: [[String: [String: String]]]) -> DaemonSettings {
@@ -74,6 +102,16 @@ struct GuestMigration: Sendable {
     var bench: Bench { guests.bench }
 
     func daemon(_ host: String) -> DaemonProcess { host == "host-a" ? bench.daemon : destination }
+
+    /// Restarts a daemon with other options of the group `migration`.
+    func change(_ host: String, _ options: [String: String], insteadOf old: [String: String]) async throws {
+        let daemon = daemon(host)
+        for name in old.keys { daemon.settings.options["migration"]?[name] = nil }
+        daemon.settings.options["migration", default: [:]].merge(Self.options["migration"] ?? [:]) { $1 }
+        daemon.settings.options["migration", default: [:]].merge(options) { $1 }
+        try await daemon.terminate()
+        try await daemon.start()
+    }
 
     // MARK: - Moving
 

@@ -98,9 +98,11 @@ extension QEMUMachine {
         let began = ContinuousClock.now
         var policy = ConvergencePolicy(limits)
         var stillness = Stillness(limit: limits.progressTimeout)
+        // At the switch-over QEMU may be stuck with its disks' copies.
+        let patience = min(settings.commandTimeout, limits.switchoverTimeout)
         var pause = Duration.milliseconds(5)
         while true {
-            let answer = try await execute("query-migrate")
+            let answer = try await execute("query-migrate", deadline: patience)
             let ram = answer["ram"]
             let sent = copied + UInt64(clamping: ram?["transferred"]?.intValue ?? 0)
             let remaining = UInt64(clamping: ram?["remaining"]?.intValue ?? 0)
@@ -189,6 +191,7 @@ extension QEMUMachine {
     func takeBackLeaving() async {
         guard case .leaving(let resumes) = record.task else { return }
         if process != nil {
+            await cutCopies()
             _ = try? await execute("migrate_cancel")
             await untilNotMigrating()
             await discardCopies()

@@ -6,8 +6,6 @@ import Support
 /// still (QEMU backend, section 7.2).
 extension QEMUMachine {
     private static let jobPrefix = "move-"
-    /// How long a job that was told to end may wait for its connection before that is cut.
-    private static let patience = Duration.seconds(1)
 
     /// Copies all disks, and leaves their mirrors running.
     func copyDisks(
@@ -136,30 +134,30 @@ extension QEMUMachine {
 
     /// Removes whatever QEMU still has of copies, also those of an earlier worker. Never waits for the other side.
     func discardCopies() async {
+        await cutCopies()
         let ids = ((try? await execute("query-jobs"))?.arrayValue ?? [])
             .compactMap { $0["id"]?.stringValue }.filter { $0.hasPrefix(Self.jobPrefix) }
         for id in ids { _ = try? await execute("block-job-cancel", ["device": .string(id), "force": true]) }
-        let limit = TimeLimit(Self.patience)
-        let end = TimeLimit(settings.commandTimeout)
-        var hasCut = false
-        while let jobs = (try? await execute("query-jobs"))?.arrayValue, !end.isOver {
+        let limit = TimeLimit(settings.commandTimeout)
+        while let jobs = (try? await execute("query-jobs"))?.arrayValue, !limit.isOver {
             let isOver = jobs.allSatisfy { job in
                 !ids.contains(job["id"]?.stringValue ?? "") || job["status"] == "concluded"
             }
             if isOver { break }
-            if limit.isOver, !hasCut {
-                // A link that swallows everything: what waits for it would wait for many minutes.
-                hasCut = true
-                for id in ids {
-                    let node = Self.copyPrefix + id.dropFirst(Self.jobPrefix.count)
-                    let instance: JSONValue = ["type": "block-node", "node-name": .string(node)]
-                    _ = try? await execute("yank", ["instances": .array([instance])])
-                }
-            }
             do { try await Task.sleep(for: .milliseconds(20)) } catch { break }
         }
         for id in ids { _ = try? await execute("job-dismiss", ["id": .string(id)]) }
         let nodes = ((try? await self.nodes()) ?? []).compactMap { $0["node-name"]?.stringValue }
         for node in nodes where node.hasPrefix(Self.copyPrefix) { try? await removeNode(node) }
+    }
+
+    /// Cuts the copies' connections. Through a link that swallows everything QEMU would wait for its answers for many
+    /// minutes, all of it, at the first job that is to end.
+    func cutCopies() async {
+        for disk in record.spec.disks where disk.role != .volume {
+            let instance: JSONValue = ["type": "block-node", "node-name": .string(Self.copyPrefix + disk.nodeName)]
+            // Refused where there is none.
+            _ = try? await execute("yank", ["instances": .array([instance])], isUrgent: true)
+        }
     }
 }

@@ -168,6 +168,7 @@ final class QEMUMachine: Sendable {
         _ command: String,
         _ arguments: JSONObject = [:],
         descriptor: Int32? = nil,
+        isUrgent: Bool = false,
         deadline: Duration? = nil
     ) async throws(BackendError) -> JSONValue {
         let session = try await session()
@@ -176,6 +177,7 @@ final class QEMUMachine: Sendable {
                 command,
                 arguments,
                 descriptor: descriptor,
+                isUrgent: isUrgent,
                 deadline: deadline ?? settings.commandTimeout
             )
         } catch {

@@ -119,28 +119,40 @@ struct BrokerTroubleTests {
             var options = Self.options
             options["oslo_messaging_rabbit"]?["rabbit_quorum_queue"] = "true"
             var settings = DaemonSettings(options: options)
-            // The second node leads the queues, for they are declared through it.
-            let order = [nodes[1], nodes[2], nodes[0]]
-            settings.url = "rabbit://" + order.map { "guest:guest@127.0.0.1:\($0.port)" }.joined(separator: ",") + "/"
+            // The client is connected to the first node, the daemon to one of the others: it shuffles the list.
+            let addresses = nodes[1...].map { "guest:guest@127.0.0.1:\($0.port)" }
+            settings.url = "rabbit://" + addresses.joined(separator: ",") + "/"
             try await Bench.run(settings, clientURL: nodes[0].url, quorumQueues: true) { bench in
-                // Of the daemon: the client is connected to the first node.
-                try await eventually("a connection to the second node") {
-                    try await nodes[1].evaluate("rabbit_networking:local_connections()") != "[]"
+                // It leads the queues, for they are declared through it.
+                let leader = try await theOne(of: nodes[1...]) { node in
+                    try await node.evaluate("rabbit_networking:local_connections()") != "[]"
                 }
+                let next = leader === nodes[1] ? nodes[2] : nodes[1]
                 try await Traffic.run(bench, Self.traffic()) { traffic in
                     for _ in 0..<Self.rounds {
                         try await traffic.survives("kill -9 of the node that leads the queues") {
-                            try await nodes[1].kill()
+                            try await leader.kill()
                         }
-                        try await traffic.survives("its return") { try await nodes[1].start() }
+                        try await traffic.survives("its return") { try await leader.start() }
                         try await traffic.survives("orderly end of the node that serves now") {
-                            try await nodes[2].stop()
+                            try await next.stop()
                         }
-                        try await traffic.survives("its return") { try await nodes[2].start() }
+                        try await traffic.survives("its return") { try await next.start() }
                     }
                 }
             }
         }
+    }
+
+    /// The only node of which the condition holds.
+    private func theOne(
+        of nodes: ArraySlice<PrivateBroker>,
+        where condition: (PrivateBroker) async throws -> Bool
+    ) async throws -> PrivateBroker {
+        var found: [PrivateBroker] = []
+        for node in nodes where try await condition(node) { found.append(node) }
+        #expect(found.count == 1)
+        return try #require(found.first)
     }
 
     @Test func aDeadFirstHostIsPassedOver() async throws {

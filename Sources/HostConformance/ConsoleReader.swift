@@ -28,7 +28,7 @@ package final class ConsoleReader: Sendable {
             state.withLock { $0.descriptor = console.fileDescriptor }
         case .stream(let stream):
             self.stream = stream
-            pump.withLock { pump in pump = Task { [weak self] in await Self.read(stream) { self?.append($0) ?? false } }
+            pump.withLock { pump in pump = Task { [weak self] in await Self.drain(stream) { self?.append($0) ?? false } }
             }
         }
     }
@@ -38,7 +38,7 @@ package final class ConsoleReader: Sendable {
         pump.withLock { $0?.cancel() }
     }
 
-    private static func read(_ stream: any ConsoleStream, _ take: ([UInt8]?) -> Bool) async {
+    private static func drain(_ stream: any ConsoleStream, _ take: ([UInt8]?) -> Bool) async {
         while !Task.isCancelled {
             let chunk = try? await stream.next()
             if !take(chunk) { break }

@@ -8,13 +8,14 @@ extension PluginCheck {
             for byte in try WireBytes.message(["kind": "ping", "id": 11]) { try await session.send(bytes: [byte]) }
             try await session.pong(11)
             var many: [UInt8] = []
-            for id in 100..<120 { many += try WireBytes.message(["kind": "ping", "id": .int(id)]) }
+            for id in Int64(100)..<120 { many += try WireBytes.message(["kind": "ping", "id": .int(id)]) }
             try await session.send(bytes: many)
-            for id in 100..<120 { try await session.pong(Int64(id)) }
+            for id in Int64(100)..<120 { try await session.pong(id) }
         },
         PluginCheck("frames of an unknown type are ignored", section: "2") { bench in
             let (session, _) = try await bench.connection()
-            for payload in [[], [0, 1, 2, 255], Array("{\"kind\":\"goodbye\"}".utf8)] {
+            let payloads: [[UInt8]] = [[], [0, 1, 2, 255], Array("{\"kind\":\"goodbye\"}".utf8)]
+            for payload in payloads {
                 try await session.send(bytes: WireBytes.frame(77, payload))
             }
             try await session.ping(12)

@@ -25,7 +25,7 @@ extension PluginCheck {
         ) { bench in
             let (session, _) = try await bench.fresh()
             await session.stopReading()
-            for id in 61..<64 { try? await session.send(["kind": "ping", "id": .int(id)]) }
+            for id in Int64(61)..<64 { try? await session.send(["kind": "ping", "id": .int(id)]) }
             session.closeInput()
             let end = try await session.untilEnd("when nobody reads its output")
             if case .signalled = end { throw CheckFailure(expected: "an exit", seen: end?.description ?? "") }

@@ -52,8 +52,8 @@ extension PluginCheck {
                         try await host.deleteMachine(spec.uuid)
                     }
                 }
-                for id in 200..<230 {
-                    try await session.ping(Int64(id), within: .seconds(5))
+                for id in Int64(200)..<230 {
+                    try await session.ping(id, within: .seconds(5))
                     try await Task.sleep(for: .milliseconds(5))
                 }
                 try await group.waitForAll()

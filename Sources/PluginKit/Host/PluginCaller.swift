@@ -1,5 +1,5 @@
-package import HostBackend
-package import Support
+import HostBackend
+import Support
 
 /// Whatever carries requests to a plugin: a connection, or a process for each request.
 protocol PluginCaller: Sendable {

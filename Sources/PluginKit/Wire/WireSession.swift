@@ -71,7 +71,7 @@ final class WireSession: ReactorHandler {
                 return .remove
             }
             state.decoder.append(bytes)
-            do {
+            do throws(WireViolation) {
                 while let frame = try state.decoder.next() { state.receive(frame) }
             } catch {
                 state.violations.append(error)
@@ -167,7 +167,7 @@ final class WireSession: ReactorHandler {
 
     /// End of file for the plugin; what it still sends is read.
     func closeInput() {
-        if let process { process.closeInput() } else { shutdown(input, Int32(SHUT_WR.rawValue)) }
+        if let process { process.closeInput() } else { shutdown(input, Int32(SHUT_WR)) }
     }
 
     /// Ends the connection, and the process if it does not end by itself.

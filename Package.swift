@@ -93,6 +93,10 @@ let package = Package(
             ["Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "CSystemShims", logging, system]
         ),
         library("Processes", ["Support", "CSystemShims", logging]),
+        library(
+            "PluginProtocol",
+            ["Support", "HostBackend", "JSONCodec", "Processes", "CSystemShims", logging, deque]
+        ),
         library("QMP", ["Support", "JSONCodec", "CSystemShims", logging]),
         library(
             "QEMUHost",

@@ -97,6 +97,13 @@ let package = Package(
             "PluginProtocol",
             ["Support", "HostBackend", "JSONCodec", "Processes", "CSystemShims", logging, deque]
         ),
+        library(
+            "PluginHost",
+            [
+                "Support", "HostBackend", "JSONCodec", "Processes", "PluginProtocol", "CSystemShims", logging, metrics,
+            ]
+        ),
+        library("PluginServer", ["Support", "HostBackend", "JSONCodec", "PluginProtocol", logging]),
         library("QMP", ["Support", "JSONCodec", "CSystemShims", logging]),
         library(
             "QEMUHost",

@@ -75,6 +75,13 @@ package final class PluginLauncher: Sendable {
         return PluginChild(identity, processes, channel: channel, errors: errorChannel, reader: reader)
     }
 
+    /// This process' own standard input and output, for a program that is a plugin itself. What anybody else writes to
+    /// standard output goes to standard error from then on.
+    package func standardStreams() throws(PluginError) -> PluginChannel {
+        let (input, output) = try PluginDescriptors.takeStandardStreams()
+        return PluginChannel(reading: input, writing: output, reactor: reactor)
+    }
+
     /// Connects to a service's socket.
     ///
     /// - Parameter user: who must listen there; `nil` = root or this process' own user.

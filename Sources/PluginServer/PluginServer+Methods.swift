@@ -119,7 +119,6 @@ extension PluginServer {
             state.open[uuid] = state.lastStream
             return state.lastStream
         }
-        console.start(id: id, server: self)
         return ["stream": .int(Int64(id)), "offset": 0]
     }
 

@@ -172,22 +172,27 @@ package final class PluginServer: PluginChannelReceiver {
     // MARK: Requests
 
     private func serve(_ request: PluginRequest) {
-        guard state.withLock({ $0.hello != nil }) else { return }
-        // Cancelled by the worker's word or by ``finish()``, which awaits it too.
-        let task = Task {
-            let answer: PluginMessage
-            do {
-                answer = .result(id: request.id, try await self.limited(request))
-            } catch {
-                answer = .fault(id: request.id, PluginFault(error))
-            }
-            self.state.withLock { $0.running[request.id] = nil }
-            self.send(answer)
-        }
         state.withLock { state in
-            // A task that was quicker than this has left its place already.
-            if !state.isOver { state.running[request.id] = task } else { task.cancel() }
+            guard state.hello != nil, !state.isOver else { return }
+            // Cancelled by the worker's word or by ``finish()``, which awaits it too. Under the lock, so that it finds
+            // its place when it leaves it.
+            state.running[request.id] = Task { await self.answer(request) }
         }
+    }
+
+    private func answer(_ request: PluginRequest) async {
+        do {
+            let result = try await limited(request)
+            send(.result(id: request.id, result))
+            // The worker knows the stream from the answer, so its bytes come behind it.
+            if request.method == PluginMethod.consoleOpen.rawValue, let id = result["stream"]?.intValue {
+                let stream = UInt32(clamping: id)
+                state.withLock { $0.streams[stream] }?.start(id: stream, server: self)
+            }
+        } catch {
+            send(.fault(id: request.id, PluginFault(error)))
+        }
+        state.withLock { $0.running[request.id] = nil }
     }
 
     private func limited(_ request: PluginRequest) async throws -> JSONObject {

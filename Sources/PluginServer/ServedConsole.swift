@@ -20,6 +20,7 @@ final class ServedConsole: Sendable {
         var offset: UInt64 = 0
         var reason: PluginStreamEnd?
         var task: Task<Void, Never>?
+        var isClosed = false
     }
 
     private enum Source: Sendable {
@@ -39,17 +40,17 @@ final class ServedConsole: Sendable {
         }
     }
 
-    /// Begins to send. The answer to `console.open` must be on its way first: the worker knows the stream from it.
+    /// Begins to send. The answer to `console.open` must be on its way: the worker knows the stream from it.
     func start(id: UInt32, server: PluginServer) {
-        // Cancelled and awaited by ``close()``.
-        let task = Task {
-            await Task.yield()
-            try? await Task.sleep(for: .milliseconds(1))
-            let reason = await self.pump(id, server)
-            server.forget(id, self.uuid)
-            server.send(.end(stream: id, reason))
+        state.withLock { state in
+            // Cancelled and awaited by ``close()``. One that was closed before it began says just that.
+            state.task = Task {
+                let reason = await self.pump(id, server)
+                server.forget(id, self.uuid)
+                server.send(.end(stream: id, reason))
+            }
+            if state.isClosed { state.task?.cancel() }
         }
-        state.withLock { $0.task = task }
     }
 
     func grant(_ bytes: Int) { state.withLock { $0.credit += bytes } }
@@ -60,7 +61,10 @@ final class ServedConsole: Sendable {
     }
 
     func close() async {
-        let task = state.withLock { $0.task }
+        let task = state.withLock { state in
+            state.isClosed = true
+            return state.task
+        }
         task?.cancel()
         if case .stream(let stream) = source { await stream.close() }
         await task?.value

@@ -42,6 +42,18 @@ enum PluginDescriptors {
         return descriptor
     }
 
+    /// Moves standard input and output to numbers of their own, which do not block.
+    static func takeStandardStreams() throws(PluginError) -> (input: Int32, output: Int32) {
+        let (input, output) = (vmops_duplicate(0, 3), vmops_duplicate(1, 3))
+        let nothing = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        guard input >= 0, output >= 0, nothing >= 0, dup2(nothing, 0) == 0, dup2(2, 1) == 1 else {
+            throw PluginError(.start, "no standard input or output: \(SystemCallError("dup", errno))")
+        }
+        close(nothing)
+        for descriptor in [input, output] { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
+        return (input, output)
+    }
+
     /// The user at the other end of a connection; `nil` if the kernel does not say.
     static func peer(_ descriptor: Int32) -> UInt32? {
         // struct ucred: pid, uid, gid.

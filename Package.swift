@@ -93,6 +93,17 @@ let package = Package(
             ["Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "CSystemShims", logging, system]
         ),
         library("Processes", ["Support", "CSystemShims", logging]),
+        library(
+            "PluginProtocol",
+            ["Support", "HostBackend", "JSONCodec", "Processes", "CSystemShims", logging, deque]
+        ),
+        library(
+            "PluginHost",
+            [
+                "Support", "HostBackend", "JSONCodec", "Processes", "PluginProtocol", "CSystemShims", logging, metrics,
+            ]
+        ),
+        library("PluginServer", ["Support", "HostBackend", "JSONCodec", "PluginProtocol", logging]),
         library("QMP", ["Support", "JSONCodec", "CSystemShims", logging]),
         library(
             "QEMUHost",
@@ -119,7 +130,7 @@ let package = Package(
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
                 "ComputeRPC",
                 "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "ImageStore", "HTTPClient",
-                "SimulatedHost", "QEMUHost", "Configuration",
+                "SimulatedHost", "QEMUHost", "PluginProtocol", "PluginHost", "PluginServer", "Configuration",
                 "Observability", "CSystemShims",
                 logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
             ],

@@ -53,6 +53,7 @@ from .model import (
     MachineStatus,
     Setup,
     VolumeConnection,
+    to_json,
 )
 from .request import Request
 
@@ -63,5 +64,5 @@ __all__ = [
     "DeadlineExceeded", "DiskInfo", "DiskSpec", "ERROR", "Host", "HostIdentity", "HostInfo", "Image", "ImageRequest",
     "InterfaceSpec", "Internal", "InvalidArgument", "InvalidState", "MachineEntry", "MachineSpec", "MachineStatus",
     "NotFound", "OFF", "PAUSED", "PluginError", "RUNNING", "Request", "ResourceExhausted", "SAVED", "Setup",
-    "TRANSITIONAL", "Unauthorized", "Unavailable", "Unimplemented", "VolumeConnection", "log", "main",
+    "TRANSITIONAL", "Unauthorized", "Unavailable", "Unimplemented", "VolumeConnection", "log", "main", "to_json",
 ]  # fmt: skip

@@ -46,6 +46,12 @@ class Console:
         with self._lock:
             return self._start
 
+    @property
+    def kept(self) -> bytes:
+        """The bytes from `start` on."""
+        with self._lock:
+            return bytes(self._ring)
+
     def write(self, data: bytes) -> None:
         """What the machine printed."""
         with self._lock:

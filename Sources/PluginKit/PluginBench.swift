@@ -20,12 +20,13 @@ final class PluginBench: Sendable {
     private let reactor: Reactor
     private let state = Mutex(State())
 
-    /// - Parameter directory: an empty one, short enough for a socket's path; whoever made it removes it.
-    init(_ settings: PluginKitSettings, directory: String) throws {
+    /// - Parameter root: an empty one, short enough for a socket's path; whoever made it removes it.
+    init(_ settings: PluginKitSettings, root directory: String) throws {
         self.settings = settings
-        self.directory = directory
+        // As the worker has it: the host's own directory below the state path.
+        self.directory = directory + "/conformance"
         reactor = try Reactor(name: "plugin-kit")
-        for name in ["instances", "state"] { try makeDirectories("\(directory)/\(name)") }
+        for name in ["instances", "plugin"] { try makeDirectories("\(directory)/conformance/\(name)") }
     }
 
     // MARK: Starting
@@ -43,7 +44,7 @@ final class PluginBench: Sendable {
     var common: JSONObject {
         [
             "host": "conformance", "instances_directory": .string(directory + "/instances"),
-            "state_directory": .string(directory + "/state"),
+            "state_directory": .string(directory + "/plugin"),
             "options": .object(
                 JSONObject(settings.options.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
             ),

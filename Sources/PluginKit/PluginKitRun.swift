@@ -34,7 +34,7 @@ package struct PluginKitRun: Sendable {
         try await BlockingPool.shared.run { try makeDirectories(directory) }
         let bench: PluginBench
         do {
-            bench = try PluginBench(settings, directory: directory)
+            bench = try PluginBench(settings, root: directory)
         } catch {
             try? await BlockingPool.shared.run { try removeTree(directory) }
             throw error

@@ -58,7 +58,7 @@ extension PluginCheck {
             try await withConsole(bench, "kept") { subject, spec, session, stream in
                 // Wherever the connection breaks.
                 _ = try await session.until("the first bytes") {
-                    $0.streams[stream].flatMap { $0.bytes.isEmpty ? nil : true }
+                    ($0.streams[stream]?.bytes.isEmpty ?? true) ? nil : true
                 }
                 await bench.stop()
                 let before = session.look { $0.streams[stream] ?? WireStream(start: 0) }
@@ -66,7 +66,8 @@ extension PluginCheck {
                 let reopened = try await open(next, spec, from: before.next)
                 let start = next.look { $0.streams[reopened]?.start ?? 0 }
                 try check(start <= before.next, "the offset \(before.next), or one before", seen: "\(start)")
-                _ = try await next.until("\(bootText.debugDescription) in one piece over both connections") { state in
+                _ = try await next.until("\(bootText.debugDescription) in one piece over both connections") {
+                    state -> Bool? in
                     guard let after = state.streams[reopened] else { return nil }
                     let overlap = Int(before.next - start)
                     let all = before.bytes + after.bytes.dropFirst(overlap)
@@ -151,9 +152,10 @@ extension PluginCheck {
         _ = try await session.until(
             text.map { "\($0.debugDescription) on the console" } ?? "output",
             within: ConformanceCheck.limit
-        ) {
-            guard let bytes = $0.streams[stream]?.bytes, !bytes.isEmpty else { return nil }
-            return text.map { String(decoding: bytes, as: UTF8.self).contains($0) } ?? true ? true : nil
+        ) { state -> Bool? in
+            guard let bytes = state.streams[stream]?.bytes, !bytes.isEmpty else { return nil }
+            guard let text else { return true }
+            return String(decoding: bytes, as: UTF8.self).contains(text) ? true : nil
         }
     }
 

@@ -26,6 +26,8 @@ package struct PluginKitSettings: Sendable {
     package var metadata: [String: String] = [:]
     /// Metadata with which a guest prints far more than 256 KiB; `nil` = the checks that need one are skipped.
     package var floodMetadata: [String: String]?
+    /// The same by typing: a line that makes a guest print so much.
+    package var floodTyping: String?
     /// Something that the guest prints when it is up; `nil` = only that it prints anything.
     package var bootText: String?
     /// The bridge of the interfaces that are attached; the type is the first that the plugin names.

@@ -49,7 +49,7 @@ struct PluginSubject: ConformanceSubject {
         bench.remember(uuid)
         var spec = MachineSpec(
             uuid: uuid,
-            name: name,
+            name: "\(name)-\(uuid.text.prefix(8))",
             directory: bench.directory + "/instances/" + uuid.text,
             memoryMB: settings.memoryMB,
             vcpus: 1,

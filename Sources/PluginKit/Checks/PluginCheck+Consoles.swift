@@ -80,10 +80,15 @@ extension PluginCheck {
             section: "9",
             needs: [.consoleOutput]
         ) { bench in
-            guard let metadata = bench.settings.floodMetadata else {
+            let (metadata, typing) = (bench.settings.floodMetadata, bench.settings.floodTyping)
+            guard metadata != nil || typing != nil else {
                 throw CheckSkipped("no guest was named that prints more than 256 KiB")
             }
             try await withConsole(bench, "flood", metadata: metadata) { subject, spec, session, stream in
+                if let typing {
+                    try await printed(subject, session, stream)
+                    try await subject.host.writeConsole(spec.uuid, Array((typing + "\n").utf8))
+                }
                 // More than the credit is a violation, and so is a gap without 'dropped'.
                 _ = try await session.until("256 KiB", within: .seconds(60)) { state in
                     (state.streams[stream]?.credit ?? 1) == 0 ? true : nil

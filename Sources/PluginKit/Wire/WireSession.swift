@@ -95,7 +95,8 @@ final class WireSession: ReactorHandler {
     /// Waits until `find` finds something.
     ///
     /// - Parameter what: what is waited for, for people.
-    /// - Throws: ``CheckFailure`` when the time is over, or the plugin ends without it.
+    /// - Throws: ``CheckFailure`` when the time is over, or the plugin ends without it or breaks the protocol: what
+    ///   comes after that says nothing.
     func until<Result: Sendable>(
         _ what: @autoclosure () -> String,
         within limit: Duration = patience,
@@ -106,6 +107,9 @@ final class WireSession: ReactorHandler {
         while true {
             let hadEnded = hasEnded
             if let found = try look(find) { return found }
+            if let violation = violations.first {
+                throw CheckFailure(expected: what(), seen: "section \(violation.section): \(violation.text)")
+            }
             if hadEnded { throw CheckFailure(expected: what(), seen: await ending()) }
             guard ContinuousClock.now < deadline else {
                 throw CheckFailure(expected: what(), seen: "nothing of the kind within \(limit)")

@@ -233,7 +233,7 @@ let package = Package(
             ]
         ),
         tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
-        tests("GuestTests", ["DaemonBench", "OsloMessaging", "Support"]),
+        tests("GuestTests", ["DaemonBench", "OsloMessaging", "RPCClient", "Support", subprocess]),
         tests(
             "SecurityTests",
             ["DaemonBench", "OsloMessaging", "Support", subprocess, system]

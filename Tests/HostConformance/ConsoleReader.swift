@@ -9,16 +9,31 @@ package final class ConsoleReader: Sendable {
         var descriptor: Int32
         var bytes: [UInt8] = []
         var ended = false
+        /// Of a stream: come, and not asked for yet.
+        var arrived: [UInt8] = []
+        var streamEnded = false
+        var pump: Task<Void, Never>?
     }
 
     private let state: Mutex<State>
 
-    /// Takes over the descriptor of an endpoint; throws for endpoints of another kind.
+    /// Takes over the endpoint.
     package init(_ endpoint: ConsoleEndpoint) throws {
-        guard case .descriptor(let console) = endpoint else {
-            throw BackendError(.unimplemented, "the reader takes descriptors only")
+        switch endpoint {
+        case .descriptor(let console): state = Mutex(State(descriptor: console.fileDescriptor))
+        case .stream(let stream):
+            state = Mutex(State(descriptor: -1))
+            // Cancelled by ``close()``; a stream's own end ends it too.
+            let pump = Task { [weak self] in
+                while let chunk = try? await stream.next() {
+                    guard let self else { break }
+                    self.state.withLock { $0.arrived += chunk }
+                }
+                self?.state.withLock { $0.streamEnded = true }
+                await stream.close()
+            }
+            state.withLock { $0.pump = pump }
         }
-        state = Mutex(State(descriptor: console.fileDescriptor))
     }
 
     deinit { close() }
@@ -26,6 +41,13 @@ package final class ConsoleReader: Sendable {
     /// Everything read so far, and what can be read now, at most `limit` bytes more.
     package func bytes(limit: Int = .max) -> [UInt8] {
         state.withLock { state in
+            if state.pump != nil {
+                let taken = min(limit, state.arrived.count)
+                state.bytes += state.arrived[..<taken]
+                state.arrived.removeFirst(taken)
+                state.ended = state.streamEnded && state.arrived.isEmpty
+                return state.bytes
+            }
             var left = limit
             var buffer = [UInt8](repeating: 0, count: 1 << 16)
             while !state.ended, state.descriptor >= 0, left > 0 {
@@ -55,6 +77,7 @@ package final class ConsoleReader: Sendable {
         state.withLock { state in
             if state.descriptor >= 0 { _ = Glibc.close(state.descriptor) }
             state.descriptor = -1
+            state.pump?.cancel()
         }
     }
 

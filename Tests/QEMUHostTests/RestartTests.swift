@@ -38,10 +38,10 @@ struct RestartTests {
             let (killed, _) = try await bench.running(on: host, "killed")
             let (paused, _) = try await bench.running(on: host, "paused")
             _ = try await host.setState(paused.uuid, .paused, deadline: Bench.limit)
-            // Obeyed in the midst of a thousand lines.
-            try await host.writeConsole(poweredOff.uuid, Array("b400\np\n".utf8))
             let before = console.text
             console.close()
+            // Hundreds of lines that nobody reads before the next worker: with them QEMU waits for it.
+            try await host.writeConsole(poweredOff.uuid, Array("b400\np\n".utf8))
             await host.simulateCrash()
             kill(try bench.process(of: killed), SIGKILL)
             try await eventually("the killed process' end") { bench.machineProcesses().count == 2 }

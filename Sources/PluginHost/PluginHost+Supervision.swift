@@ -68,7 +68,7 @@ extension PluginHost {
         case .child:
             let (connection, child) = try await PluginConnection.start(
                 try await launch.command(),
-                hello: hello(),
+                hello: hello,
                 times: settings.times,
                 launcher: launcher,
                 logger: logger,
@@ -79,7 +79,7 @@ extension PluginHost {
             let connection = try await PluginConnection.connect(
                 to: settings.socket,
                 user: try launch.user()?.uid,
-                hello: hello(),
+                hello: hello,
                 times: settings.times,
                 launcher: launcher,
                 logger: logger
@@ -88,7 +88,7 @@ extension PluginHost {
         case .oneshot:
             link = try await OneShotLink.open(
                 try await launch.command(),
-                hello: hello(),
+                hello: hello,
                 times: settings.times,
                 launcher: launcher,
                 log: sayer

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Configuration
 import ControlClient
-import HostConformance
 import JSONCodec
 import PluginKit
 import Support

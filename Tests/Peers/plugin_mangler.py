@@ -17,6 +17,9 @@ import threading
 import time
 
 
+OUTPUT = open(1, "wb", buffering=0, closefd=False)
+
+
 class Mangler:
     def __init__(self, defect, command):
         self.defect = defect
@@ -70,11 +73,11 @@ class Mangler:
     def emit(self, message):
         payload = b"\x01" + json.dumps(message).encode()
         with self.lock:
-            self.write(sys.stdout.buffer.raw, struct.pack(">I", len(payload)) + payload)
+            self.write(OUTPUT, struct.pack(">I", len(payload)) + payload)
 
     def emit_raw(self, body):
         with self.lock:
-            self.write(sys.stdout.buffer.raw, struct.pack(">I", len(body)) + body)
+            self.write(OUTPUT, struct.pack(">I", len(body)) + body)
 
     def forward(self, message):
         payload = b"\x01" + json.dumps(message).encode()
@@ -279,12 +282,12 @@ class Mangler:
         self.emit(message)
         if kind == "hello" and defect == "garbage":
             with self.lock:
-                self.write(sys.stdout.buffer.raw, b"Loading the module...\n")
+                self.write(OUTPUT, b"Loading the module...\n")
 
 
 def once(defect, command):
     """A run of a one-shot plugin."""
-    run = subprocess.run(command, stdin=sys.stdin.buffer, stdout=subprocess.PIPE)
+    run = subprocess.run(command, stdin=0, stdout=subprocess.PIPE)
     output, status = run.stdout, run.returncode
     if defect == "noise":
         output = b"Loading the module...\n" + output
@@ -292,8 +295,7 @@ def once(defect, command):
         status = 4
     if defect == "no-document":
         output = b"[]\n"
-    sys.stdout.buffer.write(output)
-    sys.stdout.buffer.flush()
+    OUTPUT.write(output)
     return status
 
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Configuration
 import ControlClient
 import JSONCodec
 import PluginKit
@@ -85,7 +84,7 @@ struct PluginCheckCommand: AsyncParsableCommand {
     @concurrent
     func run() async throws {
         let report = report
-        let result = try await PluginKitRun(try settings(), only: only).run { line in
+        let result = try await PluginKitRun(settings, only: only).run { line in
             guard report == .text else { return }
             Terminal.print(PluginKitReport.text(line).map { TextTable.printable($0) })
         }
@@ -96,8 +95,8 @@ struct PluginCheckCommand: AsyncParsableCommand {
         guard result.isPassed else { throw ExitCode.failure }
     }
 
-    private func settings() throws -> PluginKitSettings {
-        let words = command.count == 1 ? try PluginOptions.words(command[0]) : command
+    private var settings: PluginKitSettings {
+        let words = command.count == 1 ? PluginKitSettings.words(command[0]) : command
         var settings = PluginKitSettings(command: words)
         settings.shape = PluginKitSettings.Shape(rawValue: shape) ?? .child
         settings.options = Self.pairs(options)

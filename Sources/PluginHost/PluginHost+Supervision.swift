@@ -150,6 +150,10 @@ extension PluginHost {
         let error = await withTaskGroup(of: PluginError?.self) { group in
             group.addTask { await link.waitForEnd() }
             group.addTask {
+                while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+                return PluginError(.closed, "the worker shuts down")
+            }
+            group.addTask {
                 do throws(PluginError) {
                     try await self.serve(link)
                     return nil
@@ -171,7 +175,13 @@ extension PluginHost {
     private func serve(_ link: any PluginLink) async throws(PluginError) {
         let hasEvents = link.hello.capabilities.has(.events) && link.events != nil
         if hasEvents {
-            _ = try await link.request(.eventsSubscribe, [:], deadline: settings.requestTimeout, key: nil, progress: nil)
+            _ = try await link.request(
+                .eventsSubscribe,
+                [:],
+                deadline: settings.requestTimeout,
+                key: nil,
+                progress: nil
+            )
         }
         state.withLock { $0.inventory.begin() }
         let follower = hasEvents ? link.events : nil

@@ -147,7 +147,7 @@ extension PluginHost {
 
     /// Follows the plugin until it ends, for whatever reason.
     private func live(_ link: any PluginLink) async -> PluginError {
-        let error = await withTaskGroup(of: PluginError?.self) { group in
+        let error = await withTaskGroup(of: PluginError?.self) { group -> PluginError in
             group.addTask { await link.waitForEnd() }
             group.addTask {
                 while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
@@ -185,7 +185,7 @@ extension PluginHost {
         }
         state.withLock { $0.inventory.begin() }
         let follower = hasEvents ? link.events : nil
-        let result = await withTaskGroup(of: PluginError?.self) { group in
+        let result = await withTaskGroup(of: PluginError?.self) { group -> PluginError? in
             if let follower {
                 group.addTask {
                     await self.follow(follower, link)

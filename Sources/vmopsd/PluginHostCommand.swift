@@ -1,5 +1,4 @@
 import ArgumentParser
-import Configuration
 import Glibc
 import HostBackend
 import Logging
@@ -9,6 +8,10 @@ import PluginServer
 import QEMUHost
 import SimulatedHost
 import Support
+
+import enum Configuration.ConfigurationReport
+import struct Configuration.ConfigurationSources
+import struct Configuration.Settings
 
 /// `vmopsd plugin-host KIND`: one of our own hosts as a plugin, for a worker on the other end of standard input and
 /// output.

@@ -114,6 +114,13 @@ let package = Package(
             ]
         ),
 
+        // What tells whether a host does what it has to.
+        library("HostConformance", ["HostBackend"]),
+        library(
+            "PluginKit",
+            ["Support", "HostBackend", "HostConformance", "JSONCodec", "CSystemShims", subprocess, system]
+        ),
+
         // The service.
         library("Configuration", ["Support", "AMQPModel", "OsloMessaging"]),
         library("Observability", ["Support", "CMicroHTTPD", logging, metrics, lifecycle]),
@@ -133,7 +140,7 @@ let package = Package(
             name: "vmopsctl",
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "RPCClient", "ControlClient", "Configuration",
-                logging, argumentParser, unixSignals,
+                "PluginKit", logging, argumentParser, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -161,13 +168,6 @@ let package = Package(
                 "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", "TestSupport", logging,
             ],
             path: "Tests/DaemonBench",
-            swiftSettings: settings
-        ),
-        // Checks that every host backend must pass, for the tests of each.
-        .target(
-            name: "HostConformance",
-            dependencies: ["HostBackend", "Support", "TestSupport"],
-            path: "Tests/HostConformance",
             swiftSettings: settings
         ),
         tests("SupportTests", ["Support"]),
@@ -212,6 +212,7 @@ let package = Package(
                 "Support", logging,
             ]
         ),
+        tests("PluginKitTests", ["PluginKit", "HostConformance", "HostBackend", "JSONCodec", "Support"]),
         tests("ConfigurationTests", ["SimulatedHost", "Configuration", "AMQPModel", "OsloMessaging", "Support"]),
         tests("ObservabilityTests", ["Observability", "Support", logging, metrics]),
         tests(
@@ -239,7 +240,7 @@ let package = Package(
             ]
         ),
         tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
-        tests("GuestTests", ["DaemonBench", "OsloMessaging", "Support"]),
+        tests("GuestTests", ["DaemonBench", "OsloMessaging", "RPCClient", "Support", subprocess]),
         tests(
             "SecurityTests",
             ["DaemonBench", "OsloMessaging", "Support", subprocess, system]

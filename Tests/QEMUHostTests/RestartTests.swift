@@ -16,7 +16,7 @@ struct RestartTests {
             try await host.writeConsole(spec.uuid, Array("b4000\n".utf8))
             try await eventually("some of the lines") { console.bytes(limit: 4096).count > 100_000 }
             var text = String(decoding: console.bytes(limit: 0), as: UTF8.self)
-            console.close()
+            await console.close()
             await host.simulateCrash()
 
             let next = try await bench.host()
@@ -39,7 +39,7 @@ struct RestartTests {
             let (paused, _) = try await bench.running(on: host, "paused")
             _ = try await host.setState(paused.uuid, .paused, deadline: Bench.limit)
             let before = console.text
-            console.close()
+            await console.close()
             // Hundreds of lines that nobody reads before the next worker: with them QEMU waits for it.
             try await host.writeConsole(poweredOff.uuid, Array("b400\np\n".utf8))
             await host.simulateCrash()

@@ -23,7 +23,7 @@ import Testing
             let (spec, console) = try await bench.running(on: host, ["sim.lines_per_second": "10"])
             bench.world.advance(by: .seconds(1))
             let before = console.text
-            console.close()
+            await console.close()
             bench.world.advance(by: .seconds(1))
             await host.disconnect()
             bench.world.advance(by: .seconds(1))

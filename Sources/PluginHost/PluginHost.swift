@@ -178,7 +178,9 @@ package final class PluginHost: HostBackend {
         let limit = isEndless ? nil : deadline ?? settings.requestTimeout * (method.isLong ? 60 : 1)
         let key = method.isRead ? nil : UniqueID.make()
         var pauses = Backoff(initial: .milliseconds(200), maximum: .seconds(2))
-        for attempt in 1... {
+        var attempt = 0
+        while true {
+            attempt += 1
             metrics.requests.increment()
             do throws(PluginError) {
                 let result = try await link.request(method, params, deadline: limit, key: key, progress: progress)

@@ -90,7 +90,12 @@ struct PluginTests {
     @Test func aHostWhosePluginMisbehavesCostsItsNeighbourNothing() async throws {
         let script = Checkout.peers.appending(path: "faulty_plugin.py").path
         let settings = DaemonSettings(
-            options: ["plugin": ["request_timeout": "2", "grace": "0.5", "command": "\(Checkout.python) \(script)"]],
+            options: [
+                "plugin": [
+                    "request_timeout": "2", "grace": "0.5", "option": "kept=yes",
+                    "command": "\(Checkout.python) \(script)",
+                ]
+            ],
             appendix: "[host:host-a]\nbackend = plugin\n"
         )
         try await Bench.run(settings) { bench in

@@ -13,7 +13,7 @@ import threading
 import time
 
 LOCK = threading.Lock()
-STATE = {"directory": "", "seq": 0, "subscribed": False, "streams": {}, "next": 1, "printed": {}}
+STATE = {"directory": "", "seq": 0, "subscribed": False, "streams": {}, "next": 1, "printed": {}, "kept": False}
 
 
 def send_raw(data):
@@ -191,7 +191,8 @@ def answer(method, params):
         STATE["streams"][uuid] = number
         STATE["printed"].setdefault(uuid, b"")
         start = params.get("from")
-        start = len(STATE["printed"][uuid]) if start is None else start
+        if start is None:
+            start = 0 if STATE["kept"] else len(STATE["printed"][uuid])
         return {"stream": number, "offset": start}
     if method == "console.write":
         emit(uuid, base64.b64decode(params["base64"]))
@@ -228,6 +229,11 @@ def serve(request):
         if name == "nonsense":
             result = {"state": 7}
         send({"kind": "response", "id": request["id"], "result": result})
+        if method == "console.open" and STATE["kept"]:
+            kept = STATE["printed"][request["params"]["uuid"]][result["offset"]:]
+            if kept:
+                header = struct.pack(">IBIQ", len(kept) + 13, 2, result["stream"], result["offset"])
+                send_raw(header + kept)
     except Refused as refusal:
         send({"kind": "response", "id": request["id"], "error": refusal.error})
 
@@ -236,6 +242,7 @@ def main():
     greeting = read_message()
     STATE["directory"] = greeting["state_directory"]
     options = greeting["options"]
+    STATE["kept"] = options.get("kept") == "yes"
     with open(path("starts"), "a") as file:
         file.write("%d\n" % os.getpid())
     with open(path("environment"), "w") as file:

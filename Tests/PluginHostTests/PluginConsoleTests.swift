@@ -1,10 +1,11 @@
 import Foundation
 import HostBackend
-@testable import PluginHost
 import PluginProtocol
 import Support
 import TestSupport
 import Testing
+
+@testable import PluginHost
 
 /// Consoles over the wire: every byte, or a word about what is missing.
 @Suite(.timeLimit(.minutes(2)))

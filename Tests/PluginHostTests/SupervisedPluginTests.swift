@@ -136,7 +136,8 @@ struct SupervisedPluginTests {
     }
 
     @Test(arguments: [
-        ("silent", "no hello within"), ("nonce", "not an answer to ours"), ("version", "this worker speaks [1], the plugin [7]"),
+        ("silent", "no hello within"), ("nonce", "not an answer to ours"),
+        ("version", "this worker speaks [1], the plugin [7]"),
         ("refuse", "no rights"), ("garbage", "Traceback"), ("huge", "2147483647 bytes"), ("exit", "status 3"),
     ])
     func aStartThatFailsSaysWhy(fault: String, text: String) async throws {

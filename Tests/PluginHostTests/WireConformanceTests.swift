@@ -35,6 +35,10 @@ struct WireConformanceTests {
             return spec
         }
 
+        func newInterface() -> NetworkInterface? {
+            NetworkInterface(id: UniqueID.makeDashed(), macAddress: "52:54:00:00:00:01", bridge: "br0")
+        }
+
         func restart() async throws -> any ConformanceSubject {
             await plugin.disconnect()
             let again = try WireConformanceTests.host(bench)
@@ -64,7 +68,7 @@ struct WireConformanceTests {
             try await host.connect()
             #expect(host.status.state == .running, "\(bench.log.all)")
             let outcome = await check.run(Subject(bench: bench, plugin: host))
-            #expect(!outcome.isFailed, "\(outcome)")
+            #expect(outcome.isPassed || outcome.isSkipped, "\(outcome)")
             await host.disconnect()
         }
     }

@@ -48,9 +48,12 @@ import Testing
         #expect(message.utf8.count < 600)
     }
 
-    @Test(arguments: [
-        [0, 0, 0, 0], [255, 255, 255, 255, 1], [0, 0, 0, 3, 2, 0, 0], [0, 0, 0, 12, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0, 0, 0, 0], [255, 255, 255, 255, 1], [0, 0, 0, 3, 2, 0, 0],
+            [0, 0, 0, 12, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
+        ] as [[UInt8]]
+    )
     func badFramesAreErrors(bytes: [UInt8]) {
         var decoder = PluginFrameDecoder()
         decoder.append(bytes)

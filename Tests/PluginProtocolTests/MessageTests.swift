@@ -37,21 +37,26 @@ import Testing
 
     @Test func whatIsMissingHasItsDefault() throws {
         #expect(try PluginMessage(["kind": "response", "id": 4]) == .result(id: 4, [:]))
-        #expect(try PluginMessage(["kind": "response", "id": 4, "error": .null, "result": .null]) == .result(id: 4, [:]))
+        #expect(
+            try PluginMessage(["kind": "response", "id": 4, "error": .null, "result": .null]) == .result(id: 4, [:])
+        )
         guard case .fault(_, let fault)? = try PluginMessage(["kind": "response", "id": 4, "error": ["code": "odd"]])
         else { throw PluginError(.violation, "no fault") }
         #expect(fault.code == .internal)
         #expect(fault.isRetryable == false)
     }
 
-    @Test(arguments: [
-        ["id": 1], ["kind": 5], ["kind": "response"], ["kind": "response", "id": "one"], ["kind": "event", "seq": 1],
-        ["kind": "event", "type": "started", "seq": -1, "uuid": "x"],
-        ["kind": "dropped", "stream": 1, "bytes": -5], ["kind": "hello", "version": 1],
-        ["kind": "hello", "version": 1, "versions": [1], "host": ["id": 5]],
-        ["kind": "hello", "version": 1, "versions": [1], "host": ["id": "x"], "limits": ["max_frame": 1]],
-        ["kind": "response", "id": 1, "result": []],
-    ] as [JSONObject])
+    @Test(
+        arguments: [
+            ["id": 1], ["kind": 5], ["kind": "response"], ["kind": "response", "id": "one"],
+            ["kind": "event", "seq": 1],
+            ["kind": "event", "type": "started", "seq": -1, "uuid": "x"],
+            ["kind": "dropped", "stream": 1, "bytes": -5], ["kind": "hello", "version": 1],
+            ["kind": "hello", "version": 1, "versions": [1], "host": ["id": 5]],
+            ["kind": "hello", "version": 1, "versions": [1], "host": ["id": "x"], "limits": ["max_frame": 1]],
+            ["kind": "response", "id": 1, "result": []],
+        ] as [JSONObject]
+    )
     func badMessagesAreErrors(json: JSONObject) {
         #expect(throws: BackendError.self) { try PluginMessage(json) }
     }
@@ -104,7 +109,9 @@ import Testing
         for answer in [ShutdownAnswer.accepted, .notReady, .unsupported] {
             #expect(try ShutdownAnswer(members(["answer": .string(answer.name)])) == answer)
         }
-        for code in BackendError.Code.allCases { #expect(PluginFault(.object(PluginFault(code, "m").json)).code == code) }
+        for code in BackendError.Code.allCases {
+            #expect(PluginFault(.object(PluginFault(code, "m").json)).code == code)
+        }
     }
 
     @Test func linesOfStandardErrorAreTakenApart() {

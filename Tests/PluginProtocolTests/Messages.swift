@@ -78,7 +78,9 @@ enum Messages {
     static var ofWorkers: [WorkerMessage] {
         [
             .hello(workerHello),
-            .request(PluginRequest(id: 1, method: "machine.get", params: ["uuid": "x"], deadline: 5, idempotencyKey: "k")),
+            .request(
+                PluginRequest(id: 1, method: "machine.get", params: ["uuid": "x"], deadline: 5, idempotencyKey: "k")
+            ),
             .request(PluginRequest(id: 2, method: "host.info")),
             .cancel(id: 1), .credit(stream: 3, bytes: 65536), .ping(id: 9), .pong(id: 8), .goodbye(reason: "over"),
         ]
@@ -96,7 +98,9 @@ enum Messages {
             .dropped(stream: 3, offset: 81920, bytes: 4096), .ping(id: 1), .pong(id: 2),
         ] + PluginStreamEnd.allCases.map { .end(stream: 3, $0) }
             + kinds.map {
-                .event(PluginEvent(sequence: 17, uuid: uuid, incarnation: 2, kind: $0, time: "2026-11-21T14:03:11.250Z"))
+                .event(
+                    PluginEvent(sequence: 17, uuid: uuid, incarnation: 2, kind: $0, time: "2026-11-21T14:03:11.250Z")
+                )
             }
     }
 }

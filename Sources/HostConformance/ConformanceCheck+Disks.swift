@@ -27,10 +27,12 @@ extension ConformanceCheck {
         ) {
             subject in
             let host = subject.host
-            var request = try await blank("not-there/extra.disk", subject)
+            var request = try await blank("whole.disk", subject)
+            _ = try await host.createDisk(request)
+            request.path += "/below.disk"
             do {
                 _ = try await host.createDisk(request)
-                throw CheckFailure(expected: "disk.create in a directory that does not exist fails", seen: "success")
+                throw CheckFailure(expected: "disk.create below another disk fails", seen: "success")
             } catch is BackendError {
                 try await checkFails(.notFound, what: "disk.info of a disk that was not made") {
                     _ = try await host.diskInfo(request.path)

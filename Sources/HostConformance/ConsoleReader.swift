@@ -28,7 +28,8 @@ package final class ConsoleReader: Sendable {
             state.withLock { $0.descriptor = console.fileDescriptor }
         case .stream(let stream):
             self.stream = stream
-            pump.withLock { pump in pump = Task { [weak self] in await Self.drain(stream) { self?.append($0) ?? false } }
+            pump.withLock { pump in
+                pump = Task { [weak self] in await Self.drain(stream) { self?.append($0) ?? false } }
             }
         }
     }

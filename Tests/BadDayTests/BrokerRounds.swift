@@ -46,28 +46,35 @@ enum BrokerRounds {
             var options = options
             options["oslo_messaging_rabbit"]?["rabbit_quorum_queue"] = "true"
             var settings = DaemonSettings(options: options)
-            // The second node leads the queues, for they are declared through it.
-            let order = [nodes[1], nodes[2], nodes[0]]
-            settings.url = "rabbit://" + order.map { "guest:guest@127.0.0.1:\($0.port)" }.joined(separator: ",") + "/"
+            // The client is connected to the first node, the daemon to one of the others: which one, it draws.
+            let others = Array(nodes.dropFirst())
+            settings.url = "rabbit://" + others.map { "guest:guest@127.0.0.1:\($0.port)" }.joined(separator: ",") + "/"
             try await Bench.run(settings, clientURL: nodes[0].url, quorumQueues: true) { bench in
-                // Of the daemon: the client is connected to the first node.
-                try await eventually("a connection to the second node") {
-                    try await nodes[1].evaluate("rabbit_networking:local_connections()") != "[]"
-                }
                 let counts = try await Traffic.run(bench, traffic()) { traffic in
                     for _ in 0..<rounds {
-                        try await traffic.survives("kill -9 of the node that leads the queues") {
-                            try await nodes[1].kill()
-                        }
-                        try await traffic.survives("its return") { try await nodes[1].start() }
-                        try await traffic.survives("orderly end of the node that serves now") {
-                            try await nodes[2].stop()
-                        }
-                        try await traffic.survives("its return") { try await nodes[2].start() }
+                        let first = try await connected(others)
+                        try await traffic.survives("kill -9 of the node that serves") { try await first.kill() }
+                        try await traffic.survives("its return") { try await first.start() }
+                        let second = try await connected(others)
+                        try await traffic.survives("orderly end of the node that serves") { try await second.stop() }
+                        try await traffic.survives("its return") { try await second.start() }
                     }
                 }
                 ended(counts)
             }
         }
+    }
+
+    /// The node to which a client is connected.
+    private static func connected(_ nodes: [PrivateBroker]) async throws -> PrivateBroker {
+        var found: PrivateBroker?
+        try await eventually("a connection to one of the nodes") {
+            for node in nodes where found == nil {
+                if try await node.evaluate("rabbit_networking:local_connections()") != "[]" { found = node }
+            }
+            return found != nil
+        }
+        guard let found else { throw Unexpected("no node") }
+        return found
     }
 }

@@ -61,9 +61,13 @@ package final class ConsoleReader: Sendable {
     /// Waits until the text is there, and returns everything read so far.
     @discardableResult
     package func until(_ part: String) async throws -> String {
-        try await eventually("\(part.debugDescription) on the console, which has \(text.suffix(300).debugDescription)")
-        {
-            text.contains(part)
+        let begin = text.suffix(300).debugDescription
+        // Of a megabyte only what is new is looked at, or the looking would take longer than the printing.
+        var searched = 0
+        try await eventually("\(part.debugDescription) on the console, which began with \(begin)") {
+            let all = bytes()
+            defer { searched = max(searched, all.count - part.utf8.count) }
+            return String(decoding: all[searched...], as: UTF8.self).contains(part)
         }
         return text
     }

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// A worker that ends and a new one that takes up its machines, on one clock.
-@Suite(.timeLimit(.minutes(1))) struct RestartTests {
+@Suite(.timeLimit(.minutes(5))) struct RestartTests {
     private func restarted(_ bench: Bench, _ change: (inout SimulatedSettings) throws -> Void = { _ in }) async throws
         -> (SimulatedWorld, SimulatedHost)
     {
@@ -23,7 +23,7 @@ import Testing
             let (spec, console) = try await bench.running(on: host, ["sim.lines_per_second": "10"])
             bench.world.advance(by: .seconds(1))
             let before = console.text
-            console.close()
+            await console.close()
             bench.world.advance(by: .seconds(1))
             await host.disconnect()
             bench.world.advance(by: .seconds(1))

@@ -225,6 +225,7 @@ let package = Package(
         ),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),
+        tests("PythonPluginTests", []),
         tests(
             "BadDayTests",
             [

@@ -160,16 +160,34 @@ class LibvirtHost(Migration):
                 domain.create()
             return
         console = self._console(uuid)
+        self._start_begins(uuid)
         self.tracker.expect_start(uuid, happening)
         try:
             with translating():
                 domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
                 if not console.connect(5):
                     vmops.log.warning("the console does not answer", extra={"uuid": uuid})
-                domain.resume()
+                self._resume(domain)
         except vmops.PluginError:
             self.tracker.expect_nothing(uuid)
             raise
+        finally:
+            self._start_is_over(uuid)
+
+    @staticmethod
+    def _resume(domain: libvirt.virDomain) -> None:
+        try:
+            domain.resume()
+        except libvirt.libvirtError:
+            # Somebody else was faster.
+            if state_of(domain) != vmops.RUNNING:
+                raise
+
+    def machine_set_state(self, request: vmops.Request, uuid: str, state: str) -> str:
+        """What libvirt is at, perhaps for a plugin that was killed, is waited for."""
+        while self.machine_get(request, uuid).state == vmops.TRANSITIONAL:
+            request.wait(0.1)
+        return super().machine_set_state(request, uuid, state)
 
     def machine_start(self, request: vmops.Request, uuid: str) -> None:
         self._run(uuid, "started")
@@ -201,7 +219,7 @@ class LibvirtHost(Migration):
 
     def machine_resume(self, request: vmops.Request, uuid: str) -> None:
         with translating():
-            self._domain(uuid).resume()
+            self._resume(self._domain(uuid))
 
     def machine_save(self, request: vmops.Request, uuid: str) -> None:
         domain = self._domain(uuid)

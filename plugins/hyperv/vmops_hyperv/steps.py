@@ -27,6 +27,21 @@ class VM:
         return "VM(%s)" % self.id
 
 
+class Moves:
+    """Disk files and where each goes, as the parameter `VHDs` of Move-VM takes them."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs):
+        self.pairs = [tuple(pair) for pair in pairs]
+
+    def __eq__(self, other):
+        return isinstance(other, Moves) and other.pairs == self.pairs
+
+    def __hash__(self):
+        return hash(tuple(self.pairs))
+
+
 def encode(value):
     """A parameter with its type. Texts carry a leading `=`, so that no JSON reader takes one for a date."""
     if isinstance(value, bool):
@@ -37,6 +52,8 @@ def encode(value):
         return {"s": "=" + value}
     if isinstance(value, VM):
         return {"vm": value.id}
+    if isinstance(value, Moves):
+        return {"m": [["=" + source, "=" + target] for source, target in value.pairs]}
     if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
         return {"l": ["=" + item for item in value]}
     raise TypeError("not a parameter: %r" % (value,))
@@ -47,6 +64,8 @@ def show(value):
         return "<%s>" % value.id
     if isinstance(value, bool):
         return "$true" if value else "$false"
+    if isinstance(value, Moves):
+        return "(" + ", ".join("%s => %s" % (show(a), show(b)) for a, b in value.pairs) + ")"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -167,7 +186,8 @@ class Script(Step):
 
 
 class File(Step):
-    """An operation on the Hyper-V host's files: `makeDirectory`, `copy`, `move`, `remove`, `removeTree`, `write`."""
+    """An operation on the Hyper-V host's files: `makeDirectory`, `copy`, `move`, `remove`, `removeTree`, `write`,
+    `copyOver`."""
 
     kind = "file"
 

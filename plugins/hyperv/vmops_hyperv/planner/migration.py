@@ -4,7 +4,7 @@ import re
 
 from .. import paths, states
 from ..errors import HyperVError
-from ..steps import VM, Cmdlet, File, Script
+from ..steps import VM, Cmdlet, File, Moves, Script
 
 #: What the two plugins tell each other, within the worker's ticket.
 TICKET = "hyperv"
@@ -62,8 +62,9 @@ def move_parameters(machine, offer):
         parameters["VirtualMachinePath"] = offer["directory"]
         parameters["SnapshotFilePath"] = offer["directory"]
         parameters["SmartPagingFilePath"] = offer["directory"]
-        parameters["VHDs"] = ["%s|%s" % (each.path, paths.join(offer["directory"], paths.base(each.path)))
-                              for each in machine.drives if each.media == "disk" and each.path]
+        parameters["VHDs"] = Moves(
+            (each.path, paths.join(offer["directory"], paths.base(each.path)))
+            for each in machine.drives if each.media == "disk" and each.path)
     return parameters
 
 

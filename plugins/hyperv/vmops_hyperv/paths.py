@@ -138,6 +138,22 @@ class PathMap:
             raise _bad("the path is too long for Windows", field)
         return result
 
+    def place(self, path, format, field="path"):
+        """Where a disk of this format lies. Hyper-V tells formats by the endings of files, so a name that says nothing
+        of the format, or something else, gets an ending more."""
+        target = self.to_host(path, field)
+        if format in ("vhd", "vhdx") and extension(target) not in (format, "a" + format):
+            target += "." + format
+            if len(target) > LONGEST_PATH:
+                raise _bad("the path is too long for Windows", field)
+        return target
+
+    def candidates(self, path, field="path"):
+        """Where a disk of an unknown format may lie, the likeliest first."""
+        target = self.to_host(path, field)
+        known = [target] if extension(target) in ("vhd", "vhdx", "avhd", "avhdx", "iso") else []
+        return known + [target + ".vhdx", target + ".vhd"]
+
     def to_worker(self, path):
         """The worker's name of a Windows path; `None` for what lies elsewhere."""
         for root, below in ((self.images_root, "/" + self.CACHE), (self.host_root, "")):

@@ -60,6 +60,7 @@ class Kernel:
             ("GetOverlappedResult", wintypes.BOOL, [handle, pointer, pointer, wintypes.BOOL]),
             ("CancelIoEx", wintypes.BOOL, [handle, pointer]),
             ("CreateEventW", handle, [pointer, wintypes.BOOL, wintypes.BOOL, wintypes.LPCWSTR]),
+            ("SetEvent", wintypes.BOOL, [handle]),
             ("WaitForSingleObject", dword, [handle, dword]),
             ("CloseHandle", wintypes.BOOL, [handle]),
         ):
@@ -167,7 +168,8 @@ class PipeOpener:
             return              # somebody serves it: Hyper-V, when the machine runs; then we are its client
         overlapped = Overlapped()
         overlapped.hEvent = kernel.CreateEventW(None, True, False, None)
-        kernel.ConnectNamedPipe(handle, ctypes.byref(overlapped))
+        if not kernel.ConnectNamedPipe(handle, ctypes.byref(overlapped)) and kernel.last_error() == ERROR_PIPE_CONNECTED:
+            kernel.SetEvent(overlapped.hEvent)      # quicker than we: nothing is pending that would set it
         self._served[name] = (handle, overlapped)
 
     def open(self, name):

@@ -49,7 +49,7 @@ def read_disk(value, map, field="disk"):
     role, media = value.get("role", "volume"), value.get("media", "disk")
     if role not in ("root", "ephemeral", "configDrive", "volume"):
         raise HyperVError("invalid_argument", "a disk of an unknown role", {"field": field + ".role"})
-    path = map.to_host(value.get("path"), field + ".path")
+    path = map.place(value.get("path"), value.get("format") if media == "disk" else None, field + ".path")
     extension = paths.extension(path)
     if media == "cdrom" or extension in DVD_EXTENSIONS:
         if extension not in DVD_EXTENSIONS:
@@ -115,9 +115,14 @@ class Spec:
         return self.startup_mb < self.memory_mb
 
     @property
+    def memory_bytes(self):
+        """All of it. Hyper-V wants an even number of MiB; the guest gets no less than was ordered."""
+        return (self.memory_mb + self.memory_mb % 2) * MIB
+
+    @property
     def startup_bytes(self):
-        """Hyper-V wants an even number of MiB. With fixed memory it is all there is."""
-        return (self.startup_mb // 2 * 2 or 2) * MIB if self.is_memory_dynamic else self.memory_mb * MIB
+        """With dynamic memory what the guest starts with, rounded down to an even number of MiB."""
+        return (self.startup_mb // 2 * 2 or 2) * MIB if self.is_memory_dynamic else self.memory_bytes
 
 
 def read_generation(metadata, default):

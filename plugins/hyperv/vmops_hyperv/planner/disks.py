@@ -7,14 +7,6 @@ from ..steps import Cmdlet, File
 GIB = 1 << 30
 
 
-def check_format(path, format):
-    if format not in vhd.MAXIMUM:
-        raise HyperVError("invalid_argument", "Hyper-V takes vhd and vhdx, not " + format, {"field": "format"})
-    if paths.extension(path) not in (format, "a" + format):
-        return False
-    return True
-
-
 def create(path, format, source, image=None, size=None, image_path=None, resized_exists=False, limit=None):
     """Makes a disk file at a place where there is none; on failure none is left.
 

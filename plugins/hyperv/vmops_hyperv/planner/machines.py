@@ -2,7 +2,7 @@
 
 from .. import paths, states
 from ..errors import HyperVError
-from ..spec import MIB, Mark
+from ..spec import Mark
 from ..steps import VM, Cmdlet, File, Invoke, Script
 from . import devices
 
@@ -95,10 +95,10 @@ def memory(vm, spec):
     """Fixed, or from the start-up size to all of it (VM operations, section 6.6); Hyper-V then leaves virtual NUMA."""
     if not spec.is_memory_dynamic:
         return Cmdlet("Set-VMMemory", {
-            "VM": vm, "DynamicMemoryEnabled": False, "StartupBytes": spec.memory_mb * MIB})
+            "VM": vm, "DynamicMemoryEnabled": False, "StartupBytes": spec.memory_bytes})
     return Cmdlet("Set-VMMemory", {
         "VM": vm, "DynamicMemoryEnabled": True, "StartupBytes": spec.startup_bytes,
-        "MinimumBytes": spec.startup_bytes, "MaximumBytes": spec.memory_mb * MIB,
+        "MinimumBytes": spec.startup_bytes, "MaximumBytes": spec.memory_bytes,
     })
 
 

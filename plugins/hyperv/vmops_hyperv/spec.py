@@ -95,8 +95,8 @@ class Spec:
         self.enable_metrics = bool(value.get("enable_metrics", False))
         self.metadata = _object(value.get("metadata") or {}, "spec.metadata")
         self.generation = read_generation(self.metadata, generation)
-        disks = value.get("disks") or []
-        interfaces = value.get("interfaces") or []
+        disks = [] if value.get("disks") is None else value["disks"]
+        interfaces = [] if value.get("interfaces") is None else value["interfaces"]
         if not isinstance(disks, list) or not isinstance(interfaces, list):
             raise HyperVError("invalid_argument", "disks and interfaces are lists", {"field": "spec"})
         self.disks = [read_disk(disk, map, "spec.disks") for disk in disks]

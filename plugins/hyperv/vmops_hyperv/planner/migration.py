@@ -54,6 +54,15 @@ def check_movable(machine):
                           {"state": machine.state})
 
 
+def check_images(machine, offer):
+    """What is in a DVD drive keeps its path in the machine's configuration, so it has to be the same at both hosts."""
+    for drive in machine.drives:
+        if drive.media == "cdrom" and drive.path and offer["copy_storage"] \
+                and not paths.same(drive.path, paths.join(offer["directory"], paths.base(drive.path))):
+            raise HyperVError("invalid_argument", "a machine with a config drive moves only between hosts with the same "
+                              "instances_directory", {"field": "ticket"})
+
+
 def move_parameters(machine, offer):
     """Where everything goes: each disk by name, so that parents in the image cache stay where they are."""
     parameters = {"VM": VM(machine.id), "DestinationHost": offer["host"]}
@@ -72,6 +81,7 @@ def check_outgoing(machine, settings, offer):
     """Hyper-V's own comparison; what does not fit is in the result's `incompatibilities`."""
     check_host_settings(settings)
     check_movable(machine)
+    check_images(machine, offer)
     if offer["host"].lower() == settings["name"].lower():
         raise HyperVError("invalid_argument", "the destination is this host itself", {"field": "ticket"})
     if offer.get("authentication") and settings.get("authentication") \
@@ -109,6 +119,7 @@ def unc(host, share, root, path):
 def start(machine, offer):
     """What Hyper-V does not take along is copied first: images in DVD drives."""
     check_movable(machine)
+    check_images(machine, offer)
     plan = []
     if offer["copy_storage"]:
         for drive in machine.drives:

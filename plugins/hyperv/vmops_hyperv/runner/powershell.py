@@ -60,7 +60,11 @@ class Process:
         return self._child.poll() is None
 
     def _read_answers(self):
-        stream = self._child.stdout
+        with self._child.stdout as stream:
+            self._read_lines(stream)
+        self._answers.put((None, None))
+
+    def _read_lines(self, stream):
         while True:
             line = stream.readline(LONGEST_ANSWER)
             if not line:
@@ -81,14 +85,14 @@ class Process:
                 log.error("an answer of PowerShell cannot be read: %s", error)
                 self._child.kill()
                 break
-        self._answers.put((None, None))
 
     def _read_errors(self):
-        for line in iter(lambda: self._child.stderr.readline(4096), b""):
-            text = line.decode("utf-8", "replace").strip()
-            if text:
-                self._tail = (self._tail + [text])[-5:]
-                log.warning("PowerShell: %s", text[:400])
+        with self._child.stderr as stream:
+            for line in iter(lambda: stream.readline(4096), b""):
+                text = line.decode("utf-8", "replace").strip()
+                if text:
+                    self._tail = (self._tail + [text])[-5:]
+                    log.warning("PowerShell: %s", text[:400])
 
     def send(self, operation, document):
         self._last += 1
@@ -144,11 +148,10 @@ class Process:
             self._child.wait(timeout=5)
         except subprocess.TimeoutExpired:
             log.error("a PowerShell process does not end")
-        for stream in (self._child.stdin,):
-            try:
-                stream.close()
-            except OSError:
-                pass
+        try:
+            self._child.stdin.close()
+        except OSError:
+            pass
 
 
 class PowerShellRunner:

@@ -77,6 +77,12 @@ class Consoles(Base):
         if prepare is not None and machine.com_port:
             prepare(machine.com_port)
 
+    def console_forget(self, machine):
+        """After a start that failed, or the end of a machine: nothing waits for it any more."""
+        forget = getattr(self.opener, "forget", None)
+        if forget is not None and machine.com_port:
+            forget(machine.com_port)
+
     def console_stopped(self, uuid, reason="stopped"):
         """The machine is off: what it printed is read to the end of the pipe, then the stream ends. Does not wait."""
         with self._readers_lock:

@@ -68,6 +68,7 @@ class Machines(Base):
         if machine.state not in (states.OFF, states.SAVED):
             self.tracker.see_state(machine.id, states.DISABLED)
         self.console_stopped(uuid)
+        self.console_forget(machine)
         self.tracker.gone(machine.id)
         with self._ids_lock:
             self._ids.pop(uuid, None)
@@ -83,6 +84,9 @@ class Machines(Base):
         self.tracker.intend(machine.id, "requested")
         try:
             return self._reach(request, machine, plan, state)
+        except Exception:
+            self.console_forget(machine)
+            raise
         finally:
             self.tracker.intend(machine.id, None)
 

@@ -21,6 +21,8 @@ class Machine:
         self.name = record.get("name") or ""
         self.notes = record.get("notes")
         self.mark = spec.read_mark(self.notes)
+        lines = self.notes if isinstance(self.notes, list) else [self.notes]
+        self.has_notes = any(line and str(line).strip() for line in lines)
         self.enabled_state = record.get("enabled_state")
         self.state = states.state_of(self.enabled_state)
         self.path = record.get("path") or ""

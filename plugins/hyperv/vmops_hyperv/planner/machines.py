@@ -34,7 +34,7 @@ def clashes(spec, machines, instances_root):
                 raise HyperVError("already_exists", "another machine has the name " + spec.name)
             # Between New-VM and the notes a machine has no mark; its place tells that it was ours to be.
             place = (machine.path or "").lower() + "\\"
-            if not machine.notes and machine.state == states.OFF and place.startswith(spec.directory.lower() + "\\"):
+            if not machine.has_notes and machine.state == states.OFF and place.startswith(spec.directory.lower() + "\\"):
                 leftovers.append(machine.id)
             else:
                 raise HyperVError("conflict", "a machine of somebody else has the name " + spec.name)

@@ -72,12 +72,13 @@ class RecordingRunner:
             self.pairs.append(json.loads(json.dumps(pair)))
 
 
-_PATTERNS = (
-    ("uuid", re.compile(r"\b[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\b")),
-    ("mac", re.compile(r"\b(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}\b|\b[0-9A-F]{12}\b")),
-    ("address", re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")),
-    ("sid", re.compile(r"\bS-1-5-21(?:-\d+){3,5}\b")),
-)
+_HEX = "[0-9A-Fa-f]"
+#: In one pass: what has been replaced is not looked at again. Twelve digits alone may be a size.
+_PATTERN = re.compile(
+    r"(?P<uuid>\b{h}{{8}}-{h}{{4}}-{h}{{4}}-{h}{{4}}-{h}{{12}}\b)"
+    r"|(?P<mac>\b(?:{h}{{2}}[:-]){{5}}{h}{{2}}\b|\b(?=\d*[A-F])[0-9A-F]{{12}}\b)"
+    r"|(?P<sid>\bS-1-5-21(?:-\d+){{3,5}}\b)"
+    r"|(?P<address>\b\d{{1,3}}(?:\.\d{{1,3}}){{3}}\b)".format(h=_HEX))
 
 
 class Redactor:
@@ -111,11 +112,9 @@ class Redactor:
         for name in self._names:
             text = re.sub(re.escape(name), lambda found: self._replacement("name", found.group()), text,
                           flags=re.IGNORECASE)
-        for kind, pattern in _PATTERNS:
-            text = pattern.sub(
-                lambda found: found.group() if found.group() in self.KEEP
-                else self._replacement(kind, found.group()), text)
-        return text
+        return _PATTERN.sub(
+            lambda found: found.group() if found.group() in self.KEEP
+            else self._replacement(found.lastgroup, found.group()), text)
 
     def value(self, value):
         if isinstance(value, str):

@@ -93,6 +93,17 @@ let package = Package(
             ["Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "CSystemShims", logging, system]
         ),
         library("Processes", ["Support", "CSystemShims", logging]),
+        library(
+            "PluginProtocol",
+            ["Support", "HostBackend", "JSONCodec", "Processes", "CSystemShims", logging, deque]
+        ),
+        library(
+            "PluginHost",
+            [
+                "Support", "HostBackend", "JSONCodec", "Processes", "PluginProtocol", "CSystemShims", logging, metrics,
+            ]
+        ),
+        library("PluginServer", ["Support", "HostBackend", "JSONCodec", "PluginProtocol", logging]),
         library("QMP", ["Support", "JSONCodec", "CSystemShims", logging]),
         library(
             "QEMUHost",
@@ -101,6 +112,13 @@ let package = Package(
                 logging,
                 system,
             ]
+        ),
+
+        // What tells whether a host does what it has to.
+        library("HostConformance", ["HostBackend"]),
+        library(
+            "PluginKit",
+            ["Support", "HostBackend", "HostConformance", "JSONCodec", "CSystemShims", subprocess, system]
         ),
 
         // The service.
@@ -112,7 +130,7 @@ let package = Package(
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
                 "ComputeRPC",
                 "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "ImageStore", "HTTPClient",
-                "SimulatedHost", "QEMUHost", "Configuration",
+                "SimulatedHost", "QEMUHost", "PluginProtocol", "PluginHost", "PluginServer", "Configuration",
                 "Observability", "CSystemShims",
                 logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
             ],
@@ -122,7 +140,7 @@ let package = Package(
             name: "vmopsctl",
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "RPCClient", "ControlClient", "Configuration",
-                logging, argumentParser, unixSignals,
+                "PluginKit", logging, argumentParser, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -150,13 +168,6 @@ let package = Package(
                 "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", "TestSupport", logging,
             ],
             path: "Tests/DaemonBench",
-            swiftSettings: settings
-        ),
-        // Checks that every host backend must pass, for the tests of each.
-        .target(
-            name: "HostConformance",
-            dependencies: ["HostBackend", "Support", "TestSupport"],
-            path: "Tests/HostConformance",
             swiftSettings: settings
         ),
         tests("SupportTests", ["Support"]),
@@ -194,6 +205,7 @@ let package = Package(
                 "Support", logging,
             ]
         ),
+        tests("PluginKitTests", ["PluginKit", "HostConformance", "HostBackend", "JSONCodec", "Support"]),
         tests("ConfigurationTests", ["SimulatedHost", "Configuration", "AMQPModel", "OsloMessaging", "Support"]),
         tests("ObservabilityTests", ["Observability", "Support", logging, metrics]),
         tests(
@@ -221,7 +233,7 @@ let package = Package(
             ]
         ),
         tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
-        tests("GuestTests", ["DaemonBench", "OsloMessaging", "Support"]),
+        tests("GuestTests", ["DaemonBench", "OsloMessaging", "RPCClient", "Support", subprocess]),
         tests(
             "SecurityTests",
             ["DaemonBench", "OsloMessaging", "Support", subprocess, system]

@@ -1,8 +1,10 @@
 import ComputeRPC
 import Console
 import HostBackend
+import ImageStore
 import Journal
 import Logging
+import PluginHost
 import QEMUHost
 import RPCClient
 import RPCWorker
@@ -128,12 +130,19 @@ struct HostStack: Sendable {
                 logger: logger
             )
         case .plugin:
-            throw BackendError(
-                .unimplemented,
-                "host \(host.name): backend = \(host.backend.rawValue) is not part of this version; use simulated or qemu"
+            return try PluginHost(
+                name: host.name,
+                settings: try PluginSettings(host),
+                directory: host.directory,
+                workerVersion: Version.text,
+                digest: { try await FileDigest.sha256(of: $0) },
+                logger: logger
             )
         }
     }
+
+    /// How the host's plugin is; `nil` for a host without one.
+    var plugin: PluginStatus? { (operations.backend as? PluginHost)?.status }
 
     func served(version: String) -> ServedHost {
         let injects = injectsPasswords

@@ -127,7 +127,7 @@ struct GuestEventTests {
                 _ = try await host.setState(spec.uuid, .running, deadline: Bench.limit)
                 let console = try await ConsoleReader(host.openConsole(spec.uuid))
                 try await console.until("tickguest")
-                console.close()
+                await console.close()
                 try await host.deleteMachine(spec.uuid)
             }
             // Enough for a leak to show; VMOPS_QEMU_CYCLES asks for more.

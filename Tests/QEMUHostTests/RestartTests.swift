@@ -16,7 +16,7 @@ struct RestartTests {
             try await host.writeConsole(spec.uuid, Array("b4000\n".utf8))
             try await eventually("some of the lines") { console.bytes(limit: 4096).count > 100_000 }
             var text = String(decoding: console.bytes(limit: 0), as: UTF8.self)
-            console.close()
+            await console.close()
             await host.simulateCrash()
 
             let next = try await bench.host()
@@ -38,10 +38,10 @@ struct RestartTests {
             let (killed, _) = try await bench.running(on: host, "killed")
             let (paused, _) = try await bench.running(on: host, "paused")
             _ = try await host.setState(paused.uuid, .paused, deadline: Bench.limit)
-            // Obeyed in the midst of a thousand lines.
-            try await host.writeConsole(poweredOff.uuid, Array("b400\np\n".utf8))
             let before = console.text
-            console.close()
+            await console.close()
+            // Hundreds of lines that nobody reads before the next worker: with them QEMU waits for it.
+            try await host.writeConsole(poweredOff.uuid, Array("b400\np\n".utf8))
             await host.simulateCrash()
             kill(try bench.process(of: killed), SIGKILL)
             try await eventually("the killed process' end") { bench.machineProcesses().count == 2 }

@@ -45,9 +45,9 @@ import Testing
                 let reader = try await ConsoleReader(host.openConsole(spec.uuid))
                 bench.world.advance(by: .milliseconds(200))
                 // Closed by the machine first, then by the reader, and the other way round.
-                if number % 2 == 0 { reader.close() }
+                if number % 2 == 0 { await reader.close() }
                 try await host.deleteMachine(spec.uuid)
-                reader.close()
+                await reader.close()
             }
             try await cycle(0)
             let before = try Self.openDescriptors()

@@ -32,6 +32,7 @@ struct SettingsCheck {
         let reader = SettingsReader(table: table)
         hosts(reader, mentioned: mentionedHosts)
         consoles(reader, hosts: Settings.hostNames(reader))
+        migrations(reader, hosts: Settings.hostNames(reader))
         if !(reader[AdminOptions.enabled]) { return messaging(reader) }
         if let address = try? ListenAddress(parsing: reader[AdminOptions.listen]), !address.isLocal,
             !reader[AdminOptions.allowRemote]
@@ -71,6 +72,21 @@ struct SettingsCheck {
             if host == nil || overrides(host, ConsoleOptions.reconnectInitial, ConsoleOptions.reconnectMax) {
                 error(ConsoleOptions.reconnectInitial.definition, host: host, "is larger than reconnect_max_ms")
             }
+        }
+    }
+
+    /// Without its files TLS would be found missing by the first migration.
+    private mutating func migrations(_ reader: SettingsReader, hosts: [String]) {
+        for host in [nil] + hosts.map(Optional.some) {
+            let own = SettingsReader(table: table, host: host)
+            guard own[MigrationOptions.tls] else { continue }
+            let files = [
+                MigrationOptions.tlsAuthorityFile, MigrationOptions.tlsCertificateFile, MigrationOptions.tlsKeyFile,
+            ]
+            for file in files where own[file] == nil {
+                error(file.definition, host: host, "is needed with tls")
+            }
+            if files.contains(where: { own[$0] == nil }) { return }
         }
     }
 

@@ -53,3 +53,8 @@ package enum QEMUDiskBus: String, Sendable, Hashable, CaseIterable {
 package enum QEMUNetwork: String, Sendable, Hashable, CaseIterable {
     case none, tap, user
 }
+
+/// What becomes of a machine whose memory cannot be moved in time.
+package enum MigrationTimeoutAction: String, Sendable, Hashable, CaseIterable {
+    case abort, pause
+}

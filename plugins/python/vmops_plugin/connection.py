@@ -309,7 +309,7 @@ class Connection:
                 self._last_stream += 1
                 stream = ConsoleStream(self._last_stream, uuid, console, self._outbox.wake)
                 self._streams[uuid] = stream
-            begin = stream.attach(offset, "console.resumable" in self._host.flags)
+            begin = stream.attach(offset)
             self._outbox.add_stream(stream)
             return {"stream": stream.number, "offset": begin}, stream
         finally:

@@ -23,14 +23,16 @@ class Console:
     """The last bytes that one machine printed, and their offsets in all that it has printed.
 
     `write` never blocks: when nobody takes the bytes, the oldest are forgotten after `capacity`, and the worker is
-    told. A host that keeps one Console for each machine as long as it runs is *resumable* (put `console.resumable`
-    into its `flags`); one that makes a new one in every `console_open` is not.
+    told. A host may make a new one in every `console_open`, or keep one for each machine: what is printed while
+    nobody reads is there then. If it also keeps the bytes and their offsets when it is started again it is
+    *resumable*: put `console.resumable` into its `flags`.
     """
 
     def __init__(self, capacity: int = INITIAL_CREDIT, offset: int = 0) -> None:
         self.capacity = capacity
         self._ring = bytearray()
         self._start = offset
+        self._delivered = offset
         self._lock = threading.Condition()
         self._stream: Optional["ConsoleStream"] = None
 
@@ -101,12 +103,12 @@ class ConsoleStream:
         self._end: Optional[Tuple[int, str, bool]] = None
         self._is_announced = False
 
-    def attach(self, offset: Optional[int], resumable: bool) -> int:
-        """Where it begins: at `offset` if that is kept; without one with what was kept, or with what comes."""
+    def attach(self, offset: Optional[int]) -> int:
+        """Where it begins: at `offset` if that is kept; without one with what no stream has sent so far."""
         console = self.console
         with console._lock:
             newest = console._start + len(console._ring)
-            wanted = offset if offset is not None else (console._start if resumable else newest)
+            wanted = offset if offset is not None else console._delivered
             self.sent = min(max(wanted, console._start), newest)
             console._stream = self
             return self.sent
@@ -154,6 +156,7 @@ class ConsoleStream:
                 at = begin - console._start
                 out.append(encode_console(self.number, begin, bytes(console._ring[at : at + count])))
                 self.sent = begin + count
+                console._delivered = max(console._delivered, self.sent)
                 self._credit -= count
                 console._lock.notify_all()
             if self._end is None:

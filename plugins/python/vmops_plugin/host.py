@@ -45,6 +45,8 @@ class Host:
     #: Such as `disk.cow`, `disk.resizeDifferencing`, `console.resumable`, `console.preboot`, `console.exclusive`,
     #: `migrate.live.storage`, `migrate.live.cancel`, `migrate.live.paused`, `host.events`.
     flags: Iterable[str] = ()
+    #: Flags that are not true although the methods are there, as where the hypervisor is too old.
+    missing_flags: Iterable[str] = ()
     max_parallel: int = 8
     #: Bytes that are kept of a console while the worker gives no credit; the capacity for new Consoles.
     console_buffer: int = 262144

@@ -40,7 +40,7 @@ def capability_flags(host: Host) -> List[str]:
         return getattr(type(host), name) is not getattr(Host, name)
 
     flags = {flag for flag, names in _FLAGS if all(overrides(name) for name in names)}
-    return sorted(flags | set(host.flags))
+    return sorted((flags | set(host.flags)) - set(host.missing_flags))
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import libvirt
 import vmops_plugin as vmops
+
+#: Firmware that finds itself started by a reset resets once or twice more, and libvirt reports each, also those that
+#: were asked for: what comes within so many seconds belongs to the first.
+RESET_WINDOW = 2.0
 
 #: A type and, for `stopped`, a reason.
 Happening = Tuple[str, Optional[str]]
@@ -20,8 +25,8 @@ class _Machine:
     #: What to tell when it runs: it is started paused, so that its console is connected before it prints.
     starting: Optional[str] = None
     is_saving: bool = False
-    #: Resets that were asked for and have not been reported by libvirt.
-    resets: int = 0
+    #: When it was last reset, or rebooted.
+    reset_at: Optional[float] = None
     stopped_by_host: bool = False
     is_arriving: bool = False
 
@@ -29,7 +34,8 @@ class _Machine:
 class Tracker:
     """Which machines are ours, and what goes on with them. Called from requests and from the event thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._machines: Dict[str, _Machine] = {}
 
@@ -59,23 +65,24 @@ class Tracker:
     def expect_reset(self, uuid: str) -> None:
         with self._lock:
             if uuid in self._machines:
-                self._machines[uuid].resets += 1
+                self._machines[uuid].reset_at = self._clock()
 
     def expect_nothing(self, uuid: str) -> None:
         """What was expected has failed."""
         with self._lock:
             machine = self._machines.get(uuid)
             if machine is not None:
-                machine.starting, machine.is_saving, machine.resets = None, False, 0
+                machine.starting, machine.is_saving, machine.reset_at = None, False, None
 
     def rebooted(self, uuid: str) -> List[Happening]:
         with self._lock:
             machine = self._machines.get(uuid)
             if machine is None:
                 return []
-            if machine.resets:
-                machine.resets -= 1
+            now = self._clock()
+            if machine.reset_at is not None and now - machine.reset_at < RESET_WINDOW:
                 return []
+            machine.reset_at = now
             return [("rebooted", None)]
 
     def lifecycle(self, uuid: str, event: int, detail: int) -> List[Happening]:
@@ -102,7 +109,7 @@ class Tracker:
             return []
 
     def _started(self, machine: _Machine, detail: int) -> List[Happening]:
-        machine.stopped_by_host, machine.resets = False, 0
+        machine.stopped_by_host, machine.reset_at = False, None
         if detail == libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED:
             machine.is_arriving = True
         if machine.starting is not None or machine.is_arriving:
@@ -137,7 +144,7 @@ class Tracker:
 
     def _stopped(self, machine: _Machine, detail: int) -> List[Happening]:
         was_starting, was_arriving = machine.starting is not None, machine.is_arriving
-        machine.starting, machine.is_saving, machine.is_arriving, machine.resets = None, False, False, 0
+        machine.starting, machine.is_saving, machine.is_arriving = None, False, False
         machine.state = vmops.OFF
         if detail == libvirt.VIR_DOMAIN_EVENT_STOPPED_SAVED:
             machine.state = vmops.SAVED

@@ -3,8 +3,9 @@
 Everything outlives the process in the state directory: a plugin that is started again has its machines, goes on with
 their numbers, and has kept what they printed. While it is down its machines stand still.
 
-A guest prints `boot N`, some lines `line N`, and then a line each `sim.line_ms` (metadata; default 200, 0 = silence).
-What is typed is echoed; commands: `lines N`, `echo TEXT`, `poweroff`, `reboot`, `crash`.
+A guest prints `boot N of NAME`, `line 1` to `line N` (`sim.boot_lines` in the metadata, 3), `login:`, and then
+`sim.lines_per_second` (5; 0 = silence). What is typed is echoed; commands: `lines N`, `echo TEXT`, `poweroff`,
+`reboot`, `crash`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,16 @@ def _store(path: str, value: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(path + ".new", path)
+
+
+def _number(text: Any, default: float) -> float:
+    try:
+        number = float(text) if text is not None else default
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 1e6:
+        raise vmops.InvalidArgument(f"{text!r} is not a number from 0 on", field="spec.metadata")
+    return number
 
 
 class Printer:
@@ -88,8 +99,10 @@ class Machine:
         if last is not None:
             # The record is not written for each line, and the process may have been killed.
             record["lines"] = last
-        line_ms = record["spec"].get("metadata", {}).get("sim.line_ms", "200")
-        self.pause = int(line_ms) / 1000 if str(line_ms).isdigit() else 0.2
+        metadata = record["spec"].get("metadata", {})
+        rate = _number(metadata.get("sim.lines_per_second"), 5)
+        self.pause = 1 / rate if rate > 0 else 0.0
+        self.boot_lines = int(_number(metadata.get("sim.boot_lines"), 3))
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -126,7 +139,7 @@ class Machine:
         self.asked_to_stop = False
         self.typed.clear()
         self.printer.write(f"boot {self.record['boots']} of {self.record['name']}\n".encode())
-        self.print_lines(3)
+        self.print_lines(self.boot_lines)
         self.printer.write(b"login: \n")
 
     def print_lines(self, count: int) -> None:
@@ -279,6 +292,8 @@ class MemoryHost(vmops.Host):
                 return
             if any(each.record["name"] == spec.name for each in self.machines.values()):
                 raise vmops.AlreadyExists(f"another machine has the name {spec.name}")
+            for name in ("sim.lines_per_second", "sim.boot_lines"):
+                _number(spec.metadata.get(name), 0)
             record = {
                 "uuid": spec.uuid, "name": spec.name, "state": vmops.OFF, "incarnation": self._next_incarnation(),
                 "boots": 0, "lines": 0, "defined": wanted, "spec": vmops.to_json(spec),

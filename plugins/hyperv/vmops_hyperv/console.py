@@ -16,7 +16,7 @@ log = logging.getLogger("vmops_plugin.hyperv")
 FIRST_DELAY, LAST_DELAY = 0.05, 2.0         # seconds between tries (VM operations, section 3.4)
 SPIN_LIMIT, SPIN_WINDOW = 5, 1.0            # connections that break at once, in this time, are no reason to hurry
 DRAIN_LIMIT = 2.0
-SLICE = 1.0
+SLICE = 0.25
 
 IDLE, CONNECTING, ATTACHED, BACKOFF, DRAINING, CLOSED = (
     "idle", "connecting", "attached", "backoff", "draining", "closed")

@@ -22,6 +22,7 @@ STARTING, SAVING, STOPPING, PAUSING, RESUMING, MIGRATING = 32770, 32773, 32774, 
 
 BOOT = b"\r\nvmops modelled guest\r\nKernel is alive\r\n"
 LOGIN = b"login: "
+PIPE_BUFFER = 4 << 20           # nobody knows whether a guest waits or loses what is not read; this one loses, late
 
 
 class Fault:
@@ -282,7 +283,7 @@ class ModelRunner:
     def _serve(self, machine):
         name = self._pipe_name(machine)
         if name and self.pipes.get(name) is None:
-            self.pipes.serve(name, MemoryPipe(lambda data, id=machine["id"]: self._typed(id, data)))
+            self.pipes.serve(name, MemoryPipe(lambda data, id=machine["id"]: self._typed(id, data), PIPE_BUFFER))
 
     def _typed(self, id, data):
         """The guest echoes, and understands a few words."""
@@ -302,6 +303,9 @@ class ModelRunner:
                     self.save(machine)
                 elif words.strip() == "crash":
                     self.stop(machine, 32781)
+                elif words.startswith("lines ") and words[6:].strip().isdigit():
+                    for number in range(1, min(int(words[6:]), 100000) + 1):
+                        self.print(machine, b"line %d\r\n" % number)
 
     def stop(self, machine, state=states.DISABLED):
         machine["shutdown_at"] = machine["booted_at"] = None

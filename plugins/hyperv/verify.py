@@ -58,7 +58,7 @@ class Bench:
         self.arguments = arguments
         self.host = HyperVHost({
             "instances_directory": arguments.directory, "runner": arguments.runner, "powershell": arguments.powershell,
-            "console_role": arguments.console_role, "switch": arguments.switch,
+            "console_role": arguments.console_role, "switch": arguments.switch, "poll_seconds": "2",
         }, runner, opener)
         self.events = []
         self.host._send_event = self.events.append

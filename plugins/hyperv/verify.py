@@ -3,8 +3,8 @@
 
     python verify.py [--directory C:\\VMs] [--destination HOST] [--only 7 --only 12] [--json FILE] [--list]
 
-Run it on the Hyper-V host, as an account that may manage Hyper-V. It makes machines named vmops-verify-… and files
-below DIRECTORY\\vmops-verify, and removes them. It touches no other machine. The numbers are those of README.md.
+Run it on the Hyper-V host, as an account that may manage Hyper-V. It makes machines and directories named
+vmops-verify-… below DIRECTORY, and removes them. It touches no other machine. The numbers are those of README.md.
 With --runner model it tries itself on the modelled host, anywhere.
 """
 
@@ -32,7 +32,6 @@ from vmops_hyperv.pipe import BUSY, PipeError  # noqa: E402
 from vmops_hyperv.steps import VM, Cmdlet, File, Invoke, Script  # noqa: E402
 
 WORKER = "/vmops/instances"
-FOLDER = "vmops-verify"
 MIB = 1 << 20
 CHECKS = []
 
@@ -85,7 +84,7 @@ class Bench:
     def spec(self, generation=1, disks=True, interfaces=(), iso_drive=False, memory=512, startup=None):
         id = str(uuid.uuid4())
         name = "vmops-verify-" + id[:8]
-        directory = "%s/%s/%s" % (WORKER, FOLDER, name)
+        directory = "%s/%s" % (WORKER, name)
         found = []
         if disks:
             path = directory + "/root.vhdx"
@@ -195,8 +194,8 @@ def inventory(bench):
 @check(6, "the headers of disks are read as Hyper-V writes them")
 def headers(bench):
     for format in ("vhdx", "vhd"):
-        path = "%s/%s/headers/a.%s" % (WORKER, FOLDER, format)
-        bench.made.append((str(uuid.uuid4()), WORKER + "/%s/headers" % FOLDER))
+        path = "%s/vmops-verify-headers/a.%s" % (WORKER, format)
+        bench.made.append((str(uuid.uuid4()), WORKER + "/vmops-verify-headers"))
         info = bench.host.disk_create(bench.request(), path, format, "blank", None, 64 * MIB)
         header = bench.host.cache().header(bench.host.map.to_host(path))
         expect(header.virtual_size == info.virtual_size == 64 * MIB, "the size", header.virtual_size)
@@ -209,7 +208,7 @@ def headers(bench):
 
 @check(7, "disks: layers, larger layers, copies, growing, refusals")
 def disks(bench):
-    root = "%s/%s/disks" % (WORKER, FOLDER)
+    root = WORKER + "/vmops-verify-disks"
     bench.made.append((str(uuid.uuid4()), root))
     host, request = bench.host, bench.request
     for format in ("vhdx", "vhd"):

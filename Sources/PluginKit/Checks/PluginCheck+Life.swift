@@ -37,7 +37,9 @@ extension PluginCheck {
             try await subject.host.createMachine(spec)
             _ = try await subject.host.setState(spec.uuid, .running, deadline: ConformanceCheck.limit)
             let before = try await subject.host.machine(spec.uuid).incarnation
-            try await bench.connection().session.process?.kill()
+            let session = try await bench.connection().session
+            session.process?.kill()
+            _ = try await session.untilEnd("after it was killed")
             let again = try await PluginSubject(bench)
             let status = try await again.host.machine(spec.uuid)
             try checkEqual(status.state, .running, "the machine's state afterwards")

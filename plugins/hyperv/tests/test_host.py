@@ -423,6 +423,12 @@ class DiskTests(HostTest):
             with self.assertRaises(InvalidArgument):
                 self.host.disk_info(self.request(), path)
 
+    def test_the_directory_of_an_instance_is_made_and_no_other(self):
+        self.create("fresh/root.vhdx", size=16 << 20)
+        with self.assertRaises(NotFound):
+            self.create("fresh/deeper/root.vhdx", size=16 << 20)
+        self.assertFalse(self.model.files.exists("C:\\VMs\\fresh\\deeper"))
+
     def test_images(self):
         with self.assertRaises(NotFound):
             self.image("no-such-image")

@@ -58,7 +58,13 @@ class Disks(Base):
                 resized = self.runner.files.exists(disks.resized(image_path, virtual_size))
         plan = disks.create(target, format, source, described, virtual_size, image_path, resized,
                             self.options.max_file_bytes)
-        self.executor.run([File("makeDirectory", paths.parent(target))] + plan, request)
+        folder = paths.parent(target)
+        # Nobody but us can make the instance's directory here; what lies deeper has to be there.
+        if paths.same(paths.parent(folder), self.map.host_root):
+            plan.insert(0, File("makeDirectory", folder))
+        elif not self.runner.files.exists(folder):
+            raise HyperVError("not_found", "there is no directory for %s" % path, {"field": "path"})
+        self.executor.run(plan, request)
         return self.disk_information(request, target, path)
 
     @answers

@@ -118,6 +118,7 @@ class ModelRunner:
     def _begin(self):
         """A host with images in its cache; the pipes of machines that run already."""
         with self.world.change():
+            self.files.make_directory(self.settings.root + "\\_base")
             for name, format, size in self.settings.images:
                 path = "%s\\_base\\%s.%s" % (self.settings.root, name, format)
                 if not self.files.exists(path):

@@ -258,8 +258,7 @@ def new_vhd(model, p):
         raise HyperVError("already_exists", "%s exists (0x80070050)" % path)
     if format not in vhd.MAXIMUM:
         raise HyperVError("invalid_argument", "a disk needs the ending .vhd or .vhdx")
-    if not model.files.exists(paths.parent(path)):
-        model.files._makeDirectory(type("Step", (), {"path": paths.parent(path)}))
+    model.files.need_directory(path)
     if "ParentPath" in p:
         parent = model.files.disk(p["ParentPath"])
         if parent["format"] != format:
@@ -293,6 +292,7 @@ def convert_vhd(model, p):
     disk = model.files.disk(p["Path"])
     if model.files.exists(p["DestinationPath"]):
         raise HyperVError("already_exists", "%s exists (0x80070050)" % p["DestinationPath"])
+    model.files.need_directory(p["DestinationPath"])
     model.files.put_disk(p["DestinationPath"], paths.extension(p["DestinationPath"]), p["VHDType"].lower(),
                          disk["size"])
 

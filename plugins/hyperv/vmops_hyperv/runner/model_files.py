@@ -43,7 +43,10 @@ class ModelFiles:
         return getattr(self, "_" + step.operation)(step) or {}
 
     def _makeDirectory(self, step):
-        parts = step.path.split("\\")
+        self.make_directory(step.path)
+
+    def make_directory(self, path):
+        parts = path.split("\\")
         for count in range(2, len(parts) + 1):
             path = "\\".join(parts[:count])
             present = self._get(path)
@@ -52,9 +55,14 @@ class ModelFiles:
             elif present["kind"] != "directory":
                 raise HyperVError("already_exists", "%s is a file" % path)
 
+    def need_directory(self, path):
+        if not self.exists(paths.parent(path)):
+            raise HyperVError("not_found", "there is no directory for %s (0x80070003)" % path)
+
     def _copy(self, step):
         if self.exists(step.target):
             raise HyperVError("already_exists", "%s exists" % step.target)
+        self.need_directory(step.target)
         self._put(step.target, self._need(step.path))
 
     def _copyOver(self, step):

@@ -386,6 +386,24 @@ class DiskTests(HostTest):
         self.create("b/root.vhd", "vhd", "overlay", image, 1 << 30)
         self.assertFalse([text for text in self.model.log if "copy" in text])
 
+    def test_two_who_want_the_same_larger_copy_at_once_get_one(self):
+        import threading
+        image, problems = self.image("cirros-vhd"), []
+
+        def make(name):
+            try:
+                self.create(name + "/root.vhd", "vhd", "overlay", image, 1 << 30)
+            except Exception as error:
+                problems.append(error)
+
+        threads = [threading.Thread(target=make, args=("m%d" % number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        self.assertEqual(problems, [])
+        self.assertEqual(len([text for text in self.model.log if text.startswith("file copy")]), 1)
+
     def test_copies(self):
         info = self.create("a/root.vhdx", source="copy", image=self.image(), size=1 << 30)
         self.assertEqual((info.virtual_size, info.backing_file), (1 << 30, None))

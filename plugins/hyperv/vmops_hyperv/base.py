@@ -38,6 +38,12 @@ class Base(vmops.Host):
         self._ids = {}
         self._ids_lock = threading.Lock()
         self._last_incarnation = 0
+        self._named_locks = {}
+
+    def alone(self, name):
+        """A lock for what only one request at a time may make, such as a file of the image cache."""
+        with self._ids_lock:
+            return self._named_locks.setdefault(name.lower(), threading.Lock())
 
     # Machines as they are
 

@@ -40,8 +40,8 @@ class HyperVHost(Machines, Disks, Devices, Consoles, Migration):
     plugin_version = __version__
     disk_formats = ("vhdx", "vhd")
     network_types = ("bridge", "hyperv", "ovs")
-    flags = ("machine.pause", "machine.save", "disk.cow", "disk.resizeDifferencing", "console.preboot", "migrate.live.storage", "migrate.live.cancel",
-             "migrate.live.paused", "host.events")
+    flags = ("machine.pause", "machine.save", "disk.cow", "disk.resizeDifferencing", "console.preboot",
+             "migrate.live.storage", "migrate.live.cancel", "migrate.live.paused", "host.events")
     remote_files = True
     max_parallel = 8
 
@@ -93,7 +93,8 @@ class HyperVHost(Machines, Disks, Devices, Consoles, Migration):
         if os.name == "nt":
             from .pipe_windows import PipeOpener
             return PipeOpener(self.options.serve_pipes)
-        raise HyperVError("unavailable", "named pipes are reached from Windows only: start the plugin on the Hyper-V host",
+        raise HyperVError("unavailable", "named pipes are reached from Windows only: start the plugin on the "
+                          "Hyper-V host",
                           retryable=False)
 
     def close(self):

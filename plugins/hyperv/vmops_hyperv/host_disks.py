@@ -38,9 +38,10 @@ class Disks(Base):
 
     @answers
     def image_get(self, request, image):
-        found = self.cache().get(
-            image.reference, image.location, [(each.algorithm, each.value) for each in image.checksums],
-            image.format, image.size, request)
+        with self.alone(self.map.image(image.reference)):
+            found = self.cache().get(
+                image.reference, image.location, [(each.algorithm, each.value) for each in image.checksums],
+                image.format, image.size, request)
         return vmops.Image(reference=image.reference, path=self.visible(found["path"]), format=found["format"],
                            virtual_size=found["virtual_size"])
 
@@ -49,22 +50,25 @@ class Disks(Base):
         target = self.map.place(path, format)
         if self.runner.files.exists(target):
             raise HyperVError("already_exists", "there is a file %s" % paths.base(target), {"field": "path"})
-        described, image_path, resized = None, None, False
-        if image is not None:
-            image_path = self.map.to_host(image.path, "image.path")
-            info = self.info(request, image_path)
-            described = {"format": info["format"], "virtual_size": info["virtual_size"]}
-            if format == "vhd" and source == "overlay" and virtual_size:
-                resized = self.runner.files.exists(disks.resized(image_path, virtual_size))
-        plan = disks.create(target, format, source, described, virtual_size, image_path, resized,
-                            self.options.max_file_bytes)
         folder = paths.parent(target)
         # Nobody but us can make the instance's directory here; what lies deeper has to be there.
-        if paths.same(paths.parent(folder), self.map.host_root):
-            plan.insert(0, File("makeDirectory", folder))
-        elif not self.runner.files.exists(folder):
+        is_instance = paths.same(paths.parent(folder), self.map.host_root)
+        if not is_instance and not self.runner.files.exists(folder):
             raise HyperVError("not_found", "there is no directory for %s" % path, {"field": "path"})
-        self.executor.run(plan, request)
+        first = [File("makeDirectory", folder)] if is_instance else []
+        if image is None:
+            self.executor.run(first + disks.create(target, format, source, size=virtual_size,
+                                                   limit=self.options.max_file_bytes), request)
+            return self.disk_information(request, target, path)
+        image_path = self.map.to_host(image.path, "image.path")
+        # A larger copy in the cache is made by one of those who want it.
+        with self.alone(disks.resized(image_path, virtual_size) if virtual_size else target):
+            info = self.info(request, image_path)
+            exists = bool(virtual_size) and self.runner.files.exists(disks.resized(image_path, virtual_size))
+            plan = disks.create(
+                target, format, source, {"format": info["format"], "virtual_size": info["virtual_size"]}, virtual_size,
+                image_path, exists, self.options.max_file_bytes)
+            self.executor.run(first + plan, request)
         return self.disk_information(request, target, path)
 
     @answers

@@ -205,7 +205,8 @@ def make_vhdx(virtual_size, kind="dynamic", block_size=32 * MIB, sector=512, log
     data = bytearray(3 * MIB)
     data[0:8] = VHDX_SIGNATURE
     for sequence, at in ((1, 64 << 10), (2, 128 << 10)):
-        data[at:at + 76] = struct.pack("<4sIQ16s16s16sHHIQ", b"head", 0, sequence, b"", b"", b"", 0, 1, log_length, MIB)[:76]
+        header = struct.pack("<4sIQ16s16s16sHHIQ", b"head", 0, sequence, b"", b"", b"", 0, 1, log_length, MIB)
+        data[at:at + 76] = header[:76]
     at = 192 << 10
     data[at:at + 16] = struct.pack("<4sIII", VHDX_REGION_SIGNATURE, 0, 1, 0)
     data[at + 16:at + 48] = struct.pack("<16sQII", _REGION_METADATA, 2 * MIB, MIB, 1)

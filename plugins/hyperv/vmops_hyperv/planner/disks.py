@@ -17,40 +17,43 @@ def create(path, format, source, image=None, size=None, image_path=None, resized
     if source == "blank":
         wanted = vhd.check_size(size, format)
         check_limit(wanted, format, limit)
-        return [Cmdlet("New-VHD", {"Path": path, "SizeBytes": wanted, "Dynamic": True})
-                .options(undo=[File("remove", path)])]
+        return whole(path, format, lambda part: [
+            Cmdlet("New-VHD", {"Path": part, "SizeBytes": wanted, "Dynamic": True})])
     base = image["virtual_size"]
     wanted = vhd.check_size(size, format) if size else base
     if wanted < base:
         raise HyperVError("invalid_argument", "the disk is to have %d bytes, its image has %d" % (wanted, base),
                           {"field": "virtual_size", "virtual_size": wanted, "image_size": base})
     check_limit(wanted, format, limit)
-    grow = [Cmdlet("Resize-VHD", {"Path": path, "SizeBytes": wanted})] if wanted > base else []
+
+    def grow(part):
+        return [Cmdlet("Resize-VHD", {"Path": part, "SizeBytes": wanted})] if wanted > base else []
+
     if source == "overlay":
         if image["format"] != format:
             raise HyperVError("invalid_argument", "a %s cannot be laid over a %s" % (format, image["format"]),
                               {"field": "format"})
-        plan = []
-        parent = image_path
-        if format == "vhd" and grow:
+        if format == "vhd" and wanted > base:
             # A differencing VHD cannot be resized: the cache gets a larger copy of the image, under a name of its own.
-            parent, grow = resized(image_path, wanted), []
-            if not resized_exists:
-                part = parent + ".part.vhd"
-                plan += [
-                    File("remove", part),
-                    File("copy", image_path, part).options(undo=[File("remove", part)]),
-                    Cmdlet("Resize-VHD", {"Path": part, "SizeBytes": wanted}),
-                    File("move", part, parent).options(tolerate=("already_exists",)),
-                ]
+            parent = resized(image_path, wanted)
+            plan = [] if resized_exists else whole(parent, "vhd", lambda part: [File("copy", image_path, part)] + grow(part))
+            return plan + whole(path, format, lambda part: [
+                Cmdlet("New-VHD", {"Path": part, "ParentPath": parent, "Differencing": True})])
         # The size is given afterwards: with a parent that was resized once, New-VHD refuses one.
-        return plan + [Cmdlet("New-VHD", {"Path": path, "ParentPath": parent, "Differencing": True})
-                       .options(undo=[File("remove", path)])] + grow
+        return whole(path, format, lambda part: [
+            Cmdlet("New-VHD", {"Path": part, "ParentPath": image_path, "Differencing": True})] + grow(part))
     if image["format"] == format:
-        first = File("copy", image_path, path)
-    else:
-        first = Cmdlet("Convert-VHD", {"Path": image_path, "DestinationPath": path, "VHDType": "Dynamic"})
-    return [first.options(undo=[File("remove", path)])] + grow
+        return whole(path, format, lambda part: [File("copy", image_path, part)] + grow(part))
+    return whole(path, format, lambda part: [
+        Cmdlet("Convert-VHD", {"Path": image_path, "DestinationPath": part, "VHDType": "Dynamic"})] + grow(part))
+
+
+def whole(path, format, steps):
+    """Makes the file under another name, so that what has the right one is complete even after a crash."""
+    part = "%s.part.%s" % (path, format)
+    plan = [File("remove", part)] + steps(part)
+    plan[1].options(undo=[File("remove", part)])
+    return plan + [File("move", part, path)]
 
 
 def resized(image_path, size):

@@ -185,8 +185,9 @@ def export_root_disk(machine, chain, target, format, work):
     if copied_extension(chain[-1]) == format:
         plan.append(File("move", copies[-1], target))
     else:
-        plan.append(Cmdlet("Convert-VHD", {"Path": copies[-1], "DestinationPath": target, "VHDType": "Dynamic"})
-                    .options(undo=[File("remove", target)]))
+        converted = paths.join(work, "converted." + format)
+        plan.append(Cmdlet("Convert-VHD", {"Path": copies[-1], "DestinationPath": converted, "VHDType": "Dynamic"}))
+        plan.append(File("move", converted, target))
     if machine.state != states.OFF:
         plan.append(Cmdlet("Remove-VMSnapshot", {"VM": vm, "Name": EXPORT_CHECKPOINT})
                     .options(always=True, tolerate=("not_found",)))

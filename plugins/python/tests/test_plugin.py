@@ -192,6 +192,14 @@ class RequestTests(PluginTest):
         self.assertLess(time.monotonic() - begin, 5)
 
 
+    def test_a_signal_ends_it_in_order(self):
+        plugin = self.start(MEMORY)
+        plugin.call("machine.create", spec=spec(plugin))
+        plugin.process.terminate()
+        self.assertEqual(plugin.process.wait(10), 0)
+        self.assertEqual(plugin.queue("eof").get(timeout=20), b"")
+
+
 class EventTests(PluginTest):
     def test_nothing_is_told_before_the_subscription(self):
         plugin = self.start(ODD)

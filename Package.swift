@@ -189,6 +189,13 @@ let package = Package(
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
         ),
         tests("ProcessesTests", ["Processes", "Support", logging]),
+        tests("PluginProtocolTests", ["PluginProtocol", "HostBackend", "JSONCodec", "Support", logging]),
+        tests(
+            "PluginHostTests",
+            [
+                "PluginHost", "PluginProtocol", "HostBackend", "HostConformance", "JSONCodec", "Support", logging,
+            ]
+        ),
         tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
         tests(
             "QEMUHostTests",
@@ -243,7 +250,7 @@ let package = Package(
             "InteropTests",
             [
                 "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", "ComputeRPC",
-                "VMOps",
+                "VMOps", "HostBackend", "PluginHost", "PluginProtocol",
                 "SimulatedHost", "Console", "Journal", logging,
             ]
         ),

@@ -27,12 +27,15 @@ extension ConformanceCheck {
         ) {
             subject in
             let host = subject.host
-            var request = try await blank("not-there/extra.disk", subject)
+            var request = try await blank("whole.disk", subject)
+            _ = try await host.createDisk(request)
+            request.path += "/below.disk"
             do {
                 _ = try await host.createDisk(request)
-                throw CheckFailure(expected: "disk.create in a directory that does not exist fails", seen: "success")
+                throw CheckFailure(expected: "disk.create below another disk fails", seen: "success")
             } catch is BackendError {
-                try await checkFails(.notFound, what: "disk.info of a disk that was not made") {
+                request.path = try await blank("never-made.disk", subject).path
+                try await checkFails(.notFound, what: "disk.info of a disk that is not there") {
                     _ = try await host.diskInfo(request.path)
                 }
             }

@@ -28,7 +28,8 @@ package final class ConsoleReader: Sendable {
             state.withLock { $0.descriptor = console.fileDescriptor }
         case .stream(let stream):
             self.stream = stream
-            pump.withLock { pump in pump = Task { [weak self] in await Self.drain(stream) { self?.append($0) ?? false } }
+            pump.withLock { pump in
+                pump = Task { [weak self] in await Self.drain(stream) { self?.append($0) ?? false } }
             }
         }
     }
@@ -120,7 +121,13 @@ package final class ConsoleReader: Sendable {
     /// Waits until the text is there, and returns everything read so far.
     @discardableResult
     package func until(_ part: String) async throws -> String {
-        try await waitUntil("\(part.debugDescription) on the console", seen: { tail }) { text.contains(part) }
+        // Of a megabyte only what is new is looked at, or the looking would take longer than the printing.
+        var searched = 0
+        try await waitUntil("\(part.debugDescription) on the console", seen: { tail }) {
+            let all = bytes()
+            defer { searched = max(searched, all.count - part.utf8.count) }
+            return String(decoding: all[searched...], as: UTF8.self).contains(part)
+        }
         return text
     }
 

@@ -1,5 +1,6 @@
 import HostBackend
 import Logging
+import Metrics
 import PluginProtocol
 import Support
 import Synchronization
@@ -68,7 +69,7 @@ extension PluginHost {
         case .child:
             let (connection, child) = try await PluginConnection.start(
                 try await launch.command(),
-                hello: hello(),
+                hello: hello,
                 times: settings.times,
                 launcher: launcher,
                 logger: logger,
@@ -79,7 +80,7 @@ extension PluginHost {
             let connection = try await PluginConnection.connect(
                 to: settings.socket,
                 user: try launch.user()?.uid,
-                hello: hello(),
+                hello: hello,
                 times: settings.times,
                 launcher: launcher,
                 logger: logger
@@ -88,7 +89,7 @@ extension PluginHost {
         case .oneshot:
             link = try await OneShotLink.open(
                 try await launch.command(),
-                hello: hello(),
+                hello: hello,
                 times: settings.times,
                 launcher: launcher,
                 log: sayer
@@ -147,8 +148,12 @@ extension PluginHost {
 
     /// Follows the plugin until it ends, for whatever reason.
     private func live(_ link: any PluginLink) async -> PluginError {
-        let error = await withTaskGroup(of: PluginError?.self) { group in
+        let error = await withTaskGroup(of: PluginError?.self) { group -> PluginError in
             group.addTask { await link.waitForEnd() }
+            group.addTask {
+                while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+                return PluginError(.closed, "the worker shuts down")
+            }
             group.addTask {
                 do throws(PluginError) {
                     try await self.serve(link)
@@ -171,11 +176,17 @@ extension PluginHost {
     private func serve(_ link: any PluginLink) async throws(PluginError) {
         let hasEvents = link.hello.capabilities.has(.events) && link.events != nil
         if hasEvents {
-            _ = try await link.request(.eventsSubscribe, [:], deadline: settings.requestTimeout, key: nil, progress: nil)
+            _ = try await link.request(
+                .eventsSubscribe,
+                [:],
+                deadline: settings.requestTimeout,
+                key: nil,
+                progress: nil
+            )
         }
         state.withLock { $0.inventory.begin() }
         let follower = hasEvents ? link.events : nil
-        let result = await withTaskGroup(of: PluginError?.self) { group in
+        let result = await withTaskGroup(of: PluginError?.self) { group -> PluginError? in
             if let follower {
                 group.addTask {
                     await self.follow(follower, link)

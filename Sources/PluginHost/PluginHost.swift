@@ -1,8 +1,9 @@
 import Glibc
 package import HostBackend
 package import Logging
+import Metrics
 package import PluginProtocol
-package import Support
+import Support
 import Synchronization
 
 /// A hypervisor host that a plugin drives.
@@ -27,11 +28,11 @@ package final class PluginHost: HostBackend {
     }
 
     package let name: String
-    package let settings: PluginSettings
     let directory: String
-    let launch: PluginLaunch
     let launcher: PluginLauncher
-    let hello: @Sendable () -> WorkerHello
+    private let workerVersion: String
+    private let digest: @Sendable (String) async throws -> String
+    private let settingsBox: Mutex<PluginSettings>
     let logger: Logger
     let metrics: PluginMetrics
     let eventHub = EventHub(keepsEarlyEvents: true)
@@ -51,24 +52,37 @@ package final class PluginHost: HostBackend {
         logger: Logger
     ) throws(PluginError) {
         self.name = name
-        self.settings = settings
+        settingsBox = Mutex(settings)
         self.directory = directory
+        self.workerVersion = workerVersion
+        self.digest = digest
         self.logger = logger
-        let stateDirectory = directory + "/plugin"
-        launch = PluginLaunch(settings: settings, digest: digest, stateDirectory: stateDirectory)
         launcher = try PluginLauncher(name: "plugin", logger: logger)
         metrics = PluginMetrics(host: name)
-        hello = {
-            WorkerHello(
-                workerVersion: workerVersion,
-                host: name,
-                instancesDirectory: directory + "/instances",
-                stateDirectory: stateDirectory,
-                options: settings.options
-            )
-        }
         let kept = KeptFacts(directory + "/plugin.json")
         state = Mutex(State(capabilities: kept?.capabilities ?? HostCapabilities(flags: []), hostID: kept?.hostID))
+    }
+
+    /// May be replaced at any time: what concerns the plugin's process takes effect with its next start.
+    package var settings: PluginSettings {
+        get { settingsBox.withLock { $0 } }
+        set { settingsBox.withLock { $0 = newValue } }
+    }
+
+    var stateDirectory: String { directory + "/plugin" }
+
+    var launch: PluginLaunch {
+        PluginLaunch(settings: settings, digest: digest, stateDirectory: stateDirectory)
+    }
+
+    var hello: WorkerHello {
+        WorkerHello(
+            workerVersion: workerVersion,
+            host: name,
+            instancesDirectory: directory + "/instances",
+            stateDirectory: stateDirectory,
+            options: settings.options
+        )
     }
 
     /// What it said last that it can do, also while it does not run.
@@ -119,12 +133,12 @@ package final class PluginHost: HostBackend {
     package func events() -> AsyncStream<MachineEvent> { eventHub.subscribe() }
 
     private func prepareDirectories() async throws {
-        let (launch, directory) = (launch, directory)
+        let (launch, directory, shape) = (launch, directory, settings.shape)
         do {
             try await BlockingPool.shared.run {
                 try makeDirectories(directory + "/plugin")
                 try makeDirectories(directory + "/instances")
-                guard settings.shape != .socket, let user = try launch.user() else { return }
+                guard shape != .socket, let user = try launch.user() else { return }
                 try PluginUser.openWay(directory)
                 try PluginUser.openWay(directory + "/instances")
                 if let slash = directory.lastIndex(of: "/"), slash != directory.startIndex {
@@ -165,7 +179,9 @@ package final class PluginHost: HostBackend {
         let limit = isEndless ? nil : deadline ?? settings.requestTimeout * (method.isLong ? 60 : 1)
         let key = method.isRead ? nil : UniqueID.make()
         var pauses = Backoff(initial: .milliseconds(200), maximum: .seconds(2))
-        for attempt in 1... {
+        var attempt = 0
+        while true {
+            attempt += 1
             metrics.requests.increment()
             do throws(PluginError) {
                 let result = try await link.request(method, params, deadline: limit, key: key, progress: progress)

@@ -65,7 +65,11 @@ extension PluginConnection {
         let limit = hello.maximumFrame
         guard size <= limit + 4 else {
             throw PluginError(
-                PluginFault(.invalidArgument, "\(method) does not fit into a frame of \(limit) bytes", isRetryable: false)
+                PluginFault(
+                    .invalidArgument,
+                    "\(method) does not fit into a frame of \(limit) bytes",
+                    isRetryable: false
+                )
             )
         }
         let waiter = PluginWaiter(progress: progress, opensStream: opensStream)

@@ -1,7 +1,7 @@
 package import HostBackend
 import JSONCodec
 package import Logging
-import PluginProtocol
+package import PluginProtocol
 package import Support
 import Synchronization
 

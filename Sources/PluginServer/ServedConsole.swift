@@ -86,7 +86,7 @@ final class ServedConsole: Sendable {
                 if bytes.isEmpty {
                     try? await Task.sleep(for: Self.pause)
                 } else {
-                    try send(bytes, id, server)
+                    try await send(bytes[...], id, server)
                 }
             } catch {
                 return .lost
@@ -109,14 +109,25 @@ final class ServedConsole: Sendable {
         }
     }
 
-    private func send(_ bytes: [UInt8], _ id: UInt32, _ server: PluginServer) throws {
-        let offset = state.withLock { state in
-            defer {
-                state.offset += UInt64(bytes.count)
-                state.credit -= bytes.count
+    /// A stream of a host may give more than there is credit for: the rest waits here.
+    private func send(_ bytes: ArraySlice<UInt8>, _ id: UInt32, _ server: PluginServer) async throws {
+        var rest = bytes
+        while !rest.isEmpty, !Task.isCancelled {
+            let (offset, count) = state.withLock { state in
+                let count = min(rest.count, max(state.credit, 0), Self.pieceBytes)
+                defer {
+                    state.offset += UInt64(count)
+                    state.credit -= count
+                }
+                return (state.offset, count)
             }
-            return state.offset
+            if count == 0 {
+                try? await Task.sleep(for: Self.pause)
+                continue
+            }
+            let piece = PluginConsoleBytes(stream: id, offset: offset, bytes: Array(rest.prefix(count)))
+            try server.write(PluginFrame.console(piece).bytes)
+            rest = rest.dropFirst(count)
         }
-        try server.write(PluginFrame.console(PluginConsoleBytes(stream: id, offset: offset, bytes: bytes)).bytes)
     }
 }

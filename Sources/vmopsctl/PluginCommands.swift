@@ -1,7 +1,5 @@
 import ArgumentParser
-import Configuration
 import ControlClient
-import HostConformance
 import JSONCodec
 import PluginKit
 import Support
@@ -86,7 +84,7 @@ struct PluginCheckCommand: AsyncParsableCommand {
     @concurrent
     func run() async throws {
         let report = report
-        let result = try await PluginKitRun(try settings(), only: only).run { line in
+        let result = try await PluginKitRun(settings, only: only).run { line in
             guard report == .text else { return }
             Terminal.print(PluginKitReport.text(line).map { TextTable.printable($0) })
         }
@@ -97,8 +95,8 @@ struct PluginCheckCommand: AsyncParsableCommand {
         guard result.isPassed else { throw ExitCode.failure }
     }
 
-    private func settings() throws -> PluginKitSettings {
-        let words = command.count == 1 ? try PluginOptions.words(command[0]) : command
+    private var settings: PluginKitSettings {
+        let words = command.count == 1 ? PluginKitSettings.words(command[0]) : command
         var settings = PluginKitSettings(command: words)
         settings.shape = PluginKitSettings.Shape(rawValue: shape) ?? .child
         settings.options = Self.pairs(options)

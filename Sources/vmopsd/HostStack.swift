@@ -67,12 +67,14 @@ struct HostStack: Sendable {
     let journal: Journal
     let operations: VMOps
     private let lock: HostDirectoryLock
+    private let logger: Logger
     private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
 
     init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
         var logger = logger
         logger[metadataKey: "host"] = "\(host.name)"
+        self.logger = logger
         name = host.name
         kind = host.backend
         try makeDirectories(host.directory)
@@ -165,6 +167,13 @@ struct HostStack: Sendable {
     func apply(_ host: HostSettings, _ settings: Settings) {
         operations.settings = OperationSettings(host, settings)
         operations.console.settings = ConsoleSettings(host)
+        if let plugin = operations.backend as? PluginHost {
+            do {
+                plugin.settings = try PluginSettings(host)
+            } catch {
+                logger.error("options of the plugin not changed", metadata: ["error": "\(error)"])
+            }
+        }
         injectsPasswords.value = host.hyperv.configDriveInjectPassword
         allowedMethods.value = Set(settings.limits.allowedMethods)
     }

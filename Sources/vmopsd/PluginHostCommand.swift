@@ -1,5 +1,4 @@
 import ArgumentParser
-import Configuration
 import Glibc
 import HostBackend
 import Logging
@@ -9,6 +8,10 @@ import PluginServer
 import QEMUHost
 import SimulatedHost
 import Support
+
+import enum Configuration.ConfigurationReport
+import struct Configuration.ConfigurationSources
+import struct Configuration.Settings
 
 /// `vmopsd plugin-host KIND`: one of our own hosts as a plugin, for a worker on the other end of standard input and
 /// output.
@@ -93,7 +96,9 @@ struct PluginHostCommand: AsyncParsableCommand {
             // A dollar would be taken for a reference to another option.
             "\(name)=\(value.replacing("$", with: "$$"))"
         }
-        let result = Settings.load(ConfigurationSources(files: files.isEmpty ? ["/dev/null"] : files, overrides: overrides))
+        let result = Settings.load(
+            ConfigurationSources(files: files.isEmpty ? ["/dev/null"] : files, overrides: overrides)
+        )
         guard let settings = result.settings else {
             throw BackendError(.invalidArgument, ConfigurationReport.check(result))
         }
@@ -107,7 +112,8 @@ struct PluginHostCommand: AsyncParsableCommand {
 
     /// Stable for the machine.
     private static var machineID: String {
-        guard let file = try? ReactorFile.reading("/etc/machine-id"), let bytes = try? file.read(at: 0, count: 64) else {
+        guard let file = try? ReactorFile.reading("/etc/machine-id"), let bytes = try? file.read(at: 0, count: 64)
+        else {
             return ConfigurationSources.systemHostName
         }
         return String(decoding: bytes.prefix { $0 > 0x20 }, as: UTF8.self)

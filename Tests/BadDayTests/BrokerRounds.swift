@@ -46,25 +46,18 @@ enum BrokerRounds {
             var options = options
             options["oslo_messaging_rabbit"]?["rabbit_quorum_queue"] = "true"
             var settings = DaemonSettings(options: options)
-            // The client is connected to the first node, the daemon to one of the others: it shuffles the list.
-            let addresses = nodes[1...].map { "guest:guest@127.0.0.1:\($0.port)" }
-            settings.url = "rabbit://" + addresses.joined(separator: ",") + "/"
+            // The client is connected to the first node, the daemon to one of the others: which one, it draws.
+            let others = Array(nodes.dropFirst())
+            settings.url = "rabbit://" + others.map { "guest:guest@127.0.0.1:\($0.port)" }.joined(separator: ",") + "/"
             try await Bench.run(settings, clientURL: nodes[0].url, quorumQueues: true) { bench in
-                // It leads the queues, for they are declared through it.
-                let leader = try await theOne(of: nodes[1...]) { node in
-                    try await node.evaluate("rabbit_networking:local_connections()") != "[]"
-                }
-                let next = leader === nodes[1] ? nodes[2] : nodes[1]
                 let counts = try await Traffic.run(bench, traffic()) { traffic in
                     for _ in 0..<rounds {
-                        try await traffic.survives("kill -9 of the node that leads the queues") {
-                            try await leader.kill()
-                        }
-                        try await traffic.survives("its return") { try await leader.start() }
-                        try await traffic.survives("orderly end of the node that serves now") {
-                            try await next.stop()
-                        }
-                        try await traffic.survives("its return") { try await next.start() }
+                        let first = try await connected(others)
+                        try await traffic.survives("kill -9 of the node that serves") { try await first.kill() }
+                        try await traffic.survives("its return") { try await first.start() }
+                        let second = try await connected(others)
+                        try await traffic.survives("orderly end of the node that serves") { try await second.stop() }
+                        try await traffic.survives("its return") { try await second.start() }
                     }
                 }
                 ended(counts)
@@ -72,14 +65,16 @@ enum BrokerRounds {
         }
     }
 
-    /// The only node of which the condition holds.
-    private static func theOne(
-        of nodes: ArraySlice<PrivateBroker>,
-        where condition: (PrivateBroker) async throws -> Bool
-    ) async throws -> PrivateBroker {
-        var found: [PrivateBroker] = []
-        for node in nodes where try await condition(node) { found.append(node) }
-        #expect(found.count == 1)
-        return try #require(found.first)
+    /// The node to which a client is connected.
+    private static func connected(_ nodes: [PrivateBroker]) async throws -> PrivateBroker {
+        var found: PrivateBroker?
+        try await eventually("a connection to one of the nodes") {
+            for node in nodes where found == nil {
+                if try await node.evaluate("rabbit_networking:local_connections()") != "[]" { found = node }
+            }
+            return found != nil
+        }
+        guard let found else { throw Unexpected("no node") }
+        return found
     }
 }

@@ -53,21 +53,20 @@ final class SoakReport: Sendable {
             ]
             Swift.print("| \(columns.joined(separator: " | ")) |")
         }
-        let first = state.samples.first
-        let last = state.samples.last
+        guard let first = state.samples.first, let last = state.samples.last else { return }
         let most = state.samples.map(\.residentKiB).max() ?? 0
         let rows = [
             ("minutes", "\((ContinuousClock.now - start).components.seconds / 60)"),
             ("longest from a start until all hosts answered", "\(state.slowestStart)"),
             ("RSS of the daemon that was never killed: first, last, most", Self.mebibytes(first, last, most)),
-            ("its descriptors: first, last", "\(first?.descriptors ?? 0), \(last?.descriptors ?? 0)"),
-            ("its threads: first, last", "\(first?.threads ?? 0), \(last?.threads ?? 0)"),
+            ("its descriptors: first, last", "\(first.descriptors), \(last.descriptors)"),
+            ("its threads: first, last", "\(first.threads), \(last.threads)"),
         ]
         Swift.print("| soak | |\n|---|---|")
         for row in rows { Swift.print("| \(row.0) | \(row.1) |") }
     }
 
-    private static func mebibytes(_ first: ProcessFigures?, _ last: ProcessFigures?, _ most: Int) -> String {
-        "\((first?.residentKiB ?? 0) >> 10), \((last?.residentKiB ?? 0) >> 10), \(most >> 10) MiB"
+    private static func mebibytes(_ first: ProcessFigures, _ last: ProcessFigures, _ most: Int) -> String {
+        "\(first.residentKiB >> 10), \(last.residentKiB >> 10), \(most >> 10) MiB"
     }
 }

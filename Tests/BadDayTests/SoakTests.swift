@@ -8,7 +8,8 @@ import Testing
 
 /// `VMOPS_SOAK_MINUTES`: three daemons under moderate traffic for so long, on one broker that suffers every fault in
 /// turn. One is killed every few seconds, one has real machines and is killed now and then, and one never ends: its
-/// memory and descriptors are sampled. Beside them others have what loses requests, a cluster, or a failing disk.
+/// memory and descriptors are sampled. Beside them others have, one after the other, a cluster that loses nodes, a broker
+/// that loses queues, and a failing disk.
 @Suite(.enabled(if: TestForm.soakMinutes != nil && PrivateBroker.isAvailable), .timeLimit(.minutes(200)))
 struct SoakTests {
 
@@ -64,7 +65,6 @@ struct SoakTests {
                                 try await withThrowingTaskGroup(of: Void.self) { group in
                                     group.addTask { try await Self.sample(bench, report, until: end) }
                                     group.addTask { try await Self.trouble(traffic, broker, proxy, until: end) }
-                                    // The first failure ends the soak, not the last.
                                     while try await group.next() != nil {}
                                 }
                             }
@@ -74,8 +74,8 @@ struct SoakTests {
                     if QEMUProgram.isInstalled {
                         group.addTask { try await Self.runGuests(url, broker, report, until: end) }
                     }
-                    group.addTask { try await Self.rounds(report, until: end) }
-                    try await group.waitForAll()
+                    // The first failure ends the soak, not the last.
+                    while try await group.next() != nil {}
                 }
             }
         }
@@ -85,6 +85,22 @@ struct SoakTests {
             let settled = samples[samples.count / 4]
             #expect(last.descriptors <= settled.descriptors + 8)
             #expect(last.residentKiB < settled.residentKiB + 32 << 10)
+        }
+    }
+
+    @Test func clustersBrokersAndDisksFailForLong() async throws {
+        let end = ContinuousClock.now + .seconds(60 * (TestForm.soakMinutes ?? 1))
+        let report = SoakReport()
+        defer { report.print() }
+        while ContinuousClock.now < end {
+            try await BrokerRounds.cluster(1) { report.ended("cluster that loses nodes", $0) }
+            if ContinuousClock.now >= end { return }
+            try await BrokerRounds.losses(1) { report.ended("broker restarted, killed, queues deleted", $0) }
+            if ContinuousClock.now >= end { return }
+            if TestBroker.isAvailable, DiskFaults.compiler != nil {
+                try await DiskTests.soak { report.ended("failing disk", $0) }
+            }
+            try await Task.sleep(for: .seconds(10))
         }
     }
 
@@ -127,20 +143,6 @@ struct SoakTests {
                 await bench.destroyAll(guests)
                 throw error
             }
-        }
-    }
-
-    /// Troubles with brokers and disks of their own, one after the other.
-    private static func rounds(_ report: SoakReport, until end: ContinuousClock.Instant) async throws {
-        while ContinuousClock.now < end {
-            try await BrokerRounds.cluster(1) { report.ended("cluster that loses nodes", $0) }
-            if ContinuousClock.now >= end { return }
-            try await BrokerRounds.losses(1) { report.ended("broker restarted, killed, queues deleted", $0) }
-            if ContinuousClock.now >= end { return }
-            if TestBroker.isAvailable, DiskFaults.compiler != nil {
-                try await DiskTests.soak { report.ended("failing disk", $0) }
-            }
-            try await Task.sleep(for: .seconds(10))
         }
     }
 

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What guests do by themselves, and what happens to their processes.
-@Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct GuestEventTests {
     @Test func aGuestThatPowersOffIsOffAndItsLastWordsAreRead() async throws {
         try await withBench { bench in

@@ -5,7 +5,7 @@ import Support
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ConsoleTests {
+@Suite(.timeLimit(.minutes(5))) struct ConsoleTests {
     @Test func bootPrintsANumberedLogAndALoginPrompt() async throws {
         try await withBench { bench in
             let host = try await bench.host()

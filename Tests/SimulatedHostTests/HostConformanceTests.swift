@@ -4,7 +4,7 @@ import HostConformance
 import SimulatedHost
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct HostConformanceTests {
+@Suite(.timeLimit(.minutes(5))) struct HostConformanceTests {
     private struct Subject: ConformanceSubject {
         let bench: Bench
         let simulated: SimulatedHost

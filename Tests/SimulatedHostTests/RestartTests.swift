@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// A worker that ends and a new one that takes up its machines, on one clock.
-@Suite(.timeLimit(.minutes(1))) struct RestartTests {
+@Suite(.timeLimit(.minutes(5))) struct RestartTests {
     private func restarted(_ bench: Bench, _ change: (inout SimulatedSettings) throws -> Void = { _ in }) async throws
         -> (SimulatedWorld, SimulatedHost)
     {

@@ -5,7 +5,7 @@ import SimulatedHost
 import TestSupport
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ScaleTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ScaleTests {
     private static func openDescriptors() throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
     }

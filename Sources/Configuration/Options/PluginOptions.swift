@@ -6,14 +6,14 @@ enum PluginOptions {
         group,
         "shape",
         default: .child,
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "How the plugin is reached: started once (child), a service's socket (socket), started for each request (oneshot)."
     )
     static let command = OptionKey<String>.string(
         group,
         "command",
         default: "",
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "Program and arguments of the plugin, separated by blanks; quotes keep words together. No shell sees it."
     ) { text throws(ValueError) in
         _ = try words(text)
@@ -23,32 +23,32 @@ enum PluginOptions {
         group,
         "socket",
         default: "",
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "Unix socket of the plugin's service, for the shape socket."
     ) { text throws(ValueError) in text.isEmpty ? text : try ValueParser.path(text) }
     static let user = OptionKey<String>.string(
         group,
         "user",
         default: "",
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "User that the plugin runs as when vmopsd is root, or who must serve the socket; empty: the same as vmopsd."
     )
     static let checksum = OptionKey<[String]>.multi(
         group,
         "checksum",
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "SHA-256 that the program must have before it is started, or PATH:SHA-256 for another file."
     )
     static let environment = OptionKey<[String]>.multi(
         group,
         "environment",
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "NAME=VALUE in the plugin's environment, which has nothing else of vmopsd's."
     )
     static let option = OptionKey<[String]>.multi(
         group,
         "option",
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "NAME=VALUE of the plugin's own options; its documentation has them."
     )
     static let startTimeout = OptionKey<Duration>.seconds(
@@ -56,7 +56,7 @@ enum PluginOptions {
         "start_timeout",
         default: 10,
         in: 0.1...3600,
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "How long the plugin may take from its start to its first answer."
     )
     static let requestTimeout = OptionKey<Duration>.seconds(
@@ -64,7 +64,7 @@ enum PluginOptions {
         "request_timeout",
         default: 60,
         in: 0.1...3600,
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "How long a short request may take; work on whole disks and changes of state get sixty times that."
     )
     static let grace = OptionKey<Duration>.seconds(
@@ -72,7 +72,7 @@ enum PluginOptions {
         "grace",
         default: 5,
         in: 0.1...3600,
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "How long after a request's deadline the plugin is taken for hung and ended."
     )
     static let pollInterval = OptionKey<Duration>.seconds(
@@ -80,7 +80,7 @@ enum PluginOptions {
         "poll_interval",
         default: 2,
         in: 0.1...3600,
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "Between two looks at the machines of a plugin that reports no events."
     )
     static let memoryLimit = OptionKey<Int>.integer(
@@ -88,7 +88,7 @@ enum PluginOptions {
         "memory_limit_mb",
         default: 0,
         in: 0...1_048_576,
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "Address space of the plugin's process in MiB; 0: no limit."
     )
     static let openFiles = OptionKey<Int>.integer(
@@ -96,7 +96,7 @@ enum PluginOptions {
         "open_files",
         default: 0,
         in: 0...1_048_576,
-        traits: .perHost,
+        traits: [.perHost, .reloadable],
         "Open files of the plugin's process; 0: as many as vmopsd may have."
     )
 

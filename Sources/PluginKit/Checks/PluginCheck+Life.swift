@@ -38,6 +38,9 @@ extension PluginCheck {
             _ = try await subject.host.setState(spec.uuid, .running, deadline: ConformanceCheck.limit)
             let before = try await subject.host.machine(spec.uuid).incarnation
             try await bench.connection().session.process?.kill()
+            // A frame that was cut in the middle is what a kill does.
+            await bench.stop()
+            _ = bench.takeViolations()
             let again = try await PluginSubject(bench)
             let status = try await again.host.machine(spec.uuid)
             try checkEqual(status.state, .running, "the machine's state afterwards")

@@ -12,14 +12,13 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import session  # noqa: E402
-from session import client  # noqa: E402
 
 UUID = "8b6f0000-0000-4000-8000-000000000001"
 CARD = "11111111-1111-4111-8111-111111111111"
 
 
 def numbers(text):
-    return [int(line[1:9], 16) for line in text.split(b"\r\n") if len(line) > 9 and line[:1] == b"[" and line[9:10] == b"]"]
+    return [int(line[1:9], 16) for line in text.split(b"\r\n") if line[:1] == b"[" and line[9:10] == b"]"]
 
 
 class Life(unittest.TestCase):
@@ -54,7 +53,8 @@ class Life(unittest.TestCase):
         self.place.give(directory)
         root, drive = os.path.join(directory, "root"), os.path.join(directory, "config")
         parent = dict(reference="tick", path=image, format="raw", virtual_size=os.path.getsize(image))
-        disk = plugin.call("disk.create", path=root, format="qcow2", source="overlay", image=parent, virtual_size=1 << 20)
+        wanted = dict(path=root, format="qcow2", source="overlay", image=parent, virtual_size=1 << 20)
+        disk = plugin.call("disk.create", **wanted)
         self.assertEqual((disk["virtual_size"], disk["backing_file"]), (1 << 20, image))
         files = [dict(path="openstack/latest/meta_data.json", base64="e30=")]
         plugin.call("configDrive.build", path=drive, files=files)

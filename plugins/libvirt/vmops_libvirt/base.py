@@ -8,9 +8,10 @@ import time
 import xml.etree.ElementTree as ET
 from typing import Any, Dict, Iterable, Optional, Set
 
-import libvirt
 import vmops_plugin as vmops
 from vmops_plugin.images import ImageFolder
+
+import libvirt
 
 from . import disks, xml
 from .console import MachineConsole
@@ -107,7 +108,7 @@ class LibvirtBase(vmops.Host):
             self.platform.machine_type = ""
             self.missing_flags = (
                 "console.output", "console.input", "console.preboot", "machine.checkpoint", "machine.hotplug.nic",
-                "machine.hotplug.disk", "machine.reset", "machine.cancelJobs", "migrate.live", "migrate.live.storage",
+                "machine.hotplug.disk", "machine.reset", "machine.cancelJobs", "migrate.live",
                 "migrate.live.cancel",
             )  # fmt: skip
 

@@ -7,9 +7,10 @@ import shutil
 import xml.etree.ElementTree as ET
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
-import libvirt
 import vmops_plugin as vmops
 from vmops_plugin.iso import build_config_drive
+
+import libvirt
 
 from . import disks, xml
 from .copying import copy_running_disk
@@ -38,7 +39,7 @@ class LibvirtHost(Migration):
     disk_formats = disks.FORMATS
     volume_types = ("file", "block")
     network_types = ("bridge", "ovs", "network")
-    flags = ("disk.cow", "disk.resizeDifferencing", "console.preboot", "migrate.live.storage", "migrate.live.cancel")
+    flags = ("disk.cow", "disk.resizeDifferencing", "console.preboot", "migrate.live.cancel")
 
     # Host
 
@@ -325,7 +326,7 @@ class LibvirtHost(Migration):
 
     @staticmethod
     def _affected(domain: libvirt.virDomain) -> int:
-        return _LIVE_AND_LATER if domain.isActive() else libvirt.VIR_DOMAIN_AFFECT_CONFIG
+        return int(_LIVE_AND_LATER if domain.isActive() else libvirt.VIR_DOMAIN_AFFECT_CONFIG)
 
     def machine_attach_disk(self, request: vmops.Request, uuid: str, disk: vmops.DiskSpec) -> None:
         with translating():

@@ -310,7 +310,8 @@ class MemoryHostTests(PluginTest):
         path = plugin.instances + "/one/root"
         disk = plugin.call("disk.create", path=path, format="raw", source="blank", virtual_size=1 << 20)
         self.assertEqual(disk["virtual_size"], os.path.getsize(path))
-        self.fails("already_exists", lambda: plugin.call("disk.create", path=path, format="raw", source="blank", virtual_size=1))
+        again = dict(path=path, format="raw", source="blank", virtual_size=1)
+        self.fails("already_exists", lambda: plugin.call("disk.create", **again))
         wanted = spec(plugin, disks=[dict(path=path, role="root", format="raw")])
         for _ in range(2):
             plugin.call("machine.create", spec=wanted)
@@ -350,7 +351,8 @@ class MemoryHostTests(PluginTest):
 
 class ShapeTests(PluginTest):
     def once(self, method, **params):
-        document = {"host": "h", "instances_directory": self.directory, "state_directory": self.directory, "params": params}
+        places = {"instances_directory": self.directory, "state_directory": self.directory}
+        document = {"host": "h", **places, "params": params}
         done = subprocess.run(
             [*ODD, method],
             input=json.dumps(document).encode(),

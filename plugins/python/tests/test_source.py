@@ -10,7 +10,8 @@ PLUGINS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file
 
 class SourceTests(unittest.TestCase):
     def test_everything_is_python_3_9(self):
-        paths = [path for kind in ("python", "libvirt") for path in glob.glob(f"{PLUGINS}/{kind}/**/*.py", recursive=True)]
+        patterns = [f"{PLUGINS}/{kind}/**/*.py" for kind in ("python", "libvirt")]
+        paths = [path for pattern in patterns for path in glob.glob(pattern, recursive=True)]
         self.assertGreater(len(paths), 30)
         for path in paths:
             with open(path, encoding="utf-8") as file:

@@ -296,7 +296,8 @@ class Connection:
             with self._lock:
                 if self._is_ending:
                     return
-                times = [each.request.deadline for each in self._under_way.values() if each.request.deadline is not None]
+                deadlines = (each.request.deadline for each in self._under_way.values())
+                times = [each for each in deadlines if each is not None]
                 now = time.monotonic()
                 late = [work for work in self._under_way.values() if (work.request.deadline or now + 1) <= now]
                 if not late:

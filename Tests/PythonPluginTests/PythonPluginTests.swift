@@ -30,9 +30,17 @@ import Testing
 
     @Test func sdk() async throws { try await run("test_*.py", in: "python") }
 
-    @Test(.enabled(if: hasLibvirt, "needs python3-libvirt"), arguments: ["test_pure.py", "test_driver.py"])
+    @Test(
+        .enabled(if: PythonPluginTests.hasLibvirt, "needs python3-libvirt"),
+        arguments: ["test_pure.py", "test_driver.py"]
+    )
     func libvirtWithoutDaemon(tests: String) async throws { try await run(tests, in: "libvirt") }
 
-    @Test(.enabled(if: hasDaemon, "needs libvirt-daemon, libvirt-daemon-driver-qemu and python3-libvirt"))
+    @Test(
+        .enabled(
+            if: PythonPluginTests.hasDaemon,
+            "needs libvirt-daemon, libvirt-daemon-driver-qemu and python3-libvirt"
+        )
+    )
     func libvirtWithSessionDaemons() async throws { try await run("test_session.py", in: "libvirt") }
 }

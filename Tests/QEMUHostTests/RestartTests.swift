@@ -38,9 +38,9 @@ struct RestartTests {
             let (killed, _) = try await bench.running(on: host, "killed")
             let (paused, _) = try await bench.running(on: host, "paused")
             _ = try await host.setState(paused.uuid, .paused, deadline: Bench.limit)
-            // Obeyed in the midst of a thousand lines.
-            try await host.writeConsole(poweredOff.uuid, Array("b400\np\n".utf8))
+            // Obeyed behind a thousand lines, all of which the next worker finds unread, however late it comes.
             let before = console.text
+            try await host.writeConsole(poweredOff.uuid, Array("b400\np\n".utf8))
             console.close()
             await host.simulateCrash()
             let victim = try bench.process(of: killed)

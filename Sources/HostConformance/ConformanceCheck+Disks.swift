@@ -34,7 +34,8 @@ extension ConformanceCheck {
                 _ = try await host.createDisk(request)
                 throw CheckFailure(expected: "disk.create below another disk fails", seen: "success")
             } catch is BackendError {
-                try await checkFails(.notFound, what: "disk.info of a disk that was not made") {
+                request.path = try await blank("never-made.disk", subject).path
+                try await checkFails(.notFound, what: "disk.info of a disk that is not there") {
                     _ = try await host.diskInfo(request.path)
                 }
             }

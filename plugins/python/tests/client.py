@@ -39,7 +39,9 @@ class Plugin:
         self.lock = threading.Lock()
         self.log = []
         self.last = 0
-        self.waiting = {}
+        # While it is closed nothing is read.
+        self.gate = threading.Event()
+        self.gate.set()
         self.threads = [threading.Thread(target=self._read, daemon=True), threading.Thread(target=self._read_log, daemon=True)]
         for thread in self.threads:
             thread.start()
@@ -81,6 +83,7 @@ class Plugin:
         data = b""
         while True:
             piece = stream.read(65536)
+            self.gate.wait()
             if not piece:
                 break
             data += piece

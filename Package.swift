@@ -82,15 +82,22 @@ let package = Package(
         library("Console", ["Support", "HostBackend", "CSystemShims", logging, metrics, system]),
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
-        library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
+        library("DiskImages", ["Support", "HostBackend", "JSONCodec", "CCrypto", logging, subprocess, system]),
+        library(
+            "DiskTransfer",
+            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
+        ),
         library("HTTPClient", ["Support", "CCurl", logging]),
         library(
             "ImageStore",
-            ["Support", "HostBackend", "DiskImages", "HTTPClient", "JSONCodec", "CCrypto", logging, system]
+            ["Support", "HostBackend", "DiskImages", "HTTPClient", "JSONCodec", logging, system]
         ),
         library(
             "SimulatedHost",
-            ["Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "CSystemShims", logging, system]
+            [
+                "Support", "HostBackend", "DiskImages", "DiskTransfer", "ImageStore", "JSONCodec", "CSystemShims",
+                logging, system,
+            ]
         ),
         library("Processes", ["Support", "CSystemShims", logging]),
         library(
@@ -129,7 +136,7 @@ let package = Package(
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
                 "ComputeRPC",
-                "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "ImageStore", "HTTPClient",
+                "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "DiskTransfer", "ImageStore", "HTTPClient",
                 "SimulatedHost", "QEMUHost", "PluginProtocol", "PluginHost", "PluginServer", "Configuration",
                 "Observability", "CSystemShims",
                 logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
@@ -177,13 +184,17 @@ let package = Package(
         tests("AMQPTransportTests", ["AMQPTransport", "AMQPModel", "Support", logging]),
         tests("JournalTests", ["Journal", "HostBackend", "Support", logging]),
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
-        tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
+        tests(
+            "VMOpsTests",
+            ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "DiskTransfer", "Support", logging]
+        ),
         tests("HTTPClientTests", ["HTTPClient", "Support", logging]),
         tests(
             "ImageStoreTests",
             ["ImageStore", "HTTPClient", "DiskImages", "HostBackend", "Support", logging]
         ),
         tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
+        tests("DiskTransferTests", ["DiskTransfer", "DiskImages", "HostBackend", "JSONCodec", "Support", logging]),
         tests(
             "SimulatedHostTests",
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]

@@ -9,7 +9,7 @@ package struct DriverMethods: Sendable {
     let injectsPasswords: @Sendable () -> Bool
 
     var all: [RemoteMethod] {
-        lifeCycle + power + migration + migrationPeer + devices + queries + consoles
+        lifeCycle + power + migration + resize + migrationPeer + devices + queries + consoles
     }
 
     /// A method that changes something: accepted durably before it runs.

@@ -24,13 +24,7 @@ extension VMOps {
         guard backend.capabilities.has(.liveMigration) else {
             throw OperationError.notImplemented("live migration is not supported by host \(host)")
         }
-        guard destination != host else {
-            throw OperationError(
-                .unableToMigrateToSelf,
-                "Unable to migrate instance (\(uuid)) to current host (\(host)).",
-                details: ["instance_id": uuid.text, "host": host]
-            )
-        }
+        guard destination != host else { throw toSelf(uuid) }
         let kind = OperationKind(name: "live_migration", state: .migratingOut, failure: .migrationError)
         return try await perform(kind, on: instance, context) {
             let running = outgoing.add(1, ordering: .relaxed).newValue
@@ -39,6 +33,7 @@ extension VMOps {
                 throw preCheckError("\(running - 1) live migrations from host \(host) run already")
             }
             let earlier = instance.record.move
+            try requireNotResized(instance, "live_migration")
             guard earlier?.role != .arrived || earlier?.peer == destination else {
                 throw preCheckError("the console log of an earlier migration is still on its way")
             }
@@ -66,7 +61,15 @@ extension VMOps {
         }
     }
 
-    private func preCheckError(_ reason: String) -> OperationError {
+    func toSelf(_ uuid: InstanceUUID) -> OperationError {
+        OperationError(
+            .unableToMigrateToSelf,
+            "Unable to migrate instance (\(uuid)) to current host (\(host)).",
+            details: ["instance_id": uuid.text, "host": host]
+        )
+    }
+
+    func preCheckError(_ reason: String) -> OperationError {
         OperationError(
             .migrationPreCheckError,
             "Migration pre-check error: \(reason)",
@@ -95,7 +98,7 @@ extension VMOps {
     }
 
     /// What can be said of an instance that has gone to a host that does not answer.
-    private func departed(_ info: InstanceInfo, to destination: String) -> InstanceInfo {
+    func departed(_ info: InstanceInfo, to destination: String) -> InstanceInfo {
         var info = info
         info.host = destination
         info.state = TransitionalState.migratingIn.rawValue

@@ -1,5 +1,6 @@
 import ComputeRPC
 import Console
+import DiskTransfer
 import HostBackend
 import ImageStore
 import Journal
@@ -100,6 +101,11 @@ struct HostStack: Sendable {
             instancesPath: host.directory + "/instances",
             settings: OperationSettings(host, settings),
             peers: shared.peers,
+            carrier: DiskTransfer(
+                address: host.migration.address,
+                bandwidth: host.migration.bandwidth,
+                limit: host.migration.progressTimeout
+            ),
             observer: shared.observer(host.name),
             logger: logger
         )

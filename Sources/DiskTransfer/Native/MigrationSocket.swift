@@ -1,13 +1,13 @@
 import CSystemShims
 import Glibc
-import HostBackend
+package import HostBackend
 import Support
 import Synchronization
 import SystemPackage
 
-/// One TCP connection of a live migration, used by blocking calls of one thread at a time. Any thread may
+/// One TCP connection of a migration, used by blocking calls of one thread at a time. Any thread may
 /// ``interrupt()`` it; the descriptor is closed when the last user lets go.
-final class MigrationSocket: Sendable {
+package final class MigrationSocket: Sendable {
     private let descriptor: Int32
 
     fileprivate init(descriptor: Int32) {
@@ -19,7 +19,8 @@ final class MigrationSocket: Sendable {
     deinit { Glibc.close(descriptor) }
 
     /// Connects within `limit`, which then also is the limit of each call; see ``setLimit(_:)``.
-    static func connect(to address: String, port: Int, limit: Duration) throws(BackendError) -> MigrationSocket {
+    package static func connect(to address: String, port: Int, limit: Duration) throws(BackendError) -> MigrationSocket
+    {
         var (place, length, family) = try SocketAddress.resolve(address, port)
         let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw failure("socket") }
@@ -33,7 +34,7 @@ final class MigrationSocket: Sendable {
     }
 
     /// How long a call may wait for the other side.
-    func setLimit(_ limit: Duration) {
+    package func setLimit(_ limit: Duration) {
         let (seconds, attoseconds) = limit.components
         var time = timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
@@ -41,9 +42,9 @@ final class MigrationSocket: Sendable {
     }
 
     /// Ends every call that waits, now and from now on.
-    func interrupt() { shutdown(descriptor, Int32(SHUT_RDWR)) }
+    package func interrupt() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
-    func send(_ bytes: [UInt8]) throws(BackendError) {
+    package func send(_ bytes: [UInt8]) throws(BackendError) {
         var done = 0
         while done < bytes.count {
             let sent = bytes.withUnsafeBytes { buffer in
@@ -60,7 +61,7 @@ final class MigrationSocket: Sendable {
         }
     }
 
-    func receive(_ count: Int) throws(BackendError) -> [UInt8] {
+    package func receive(_ count: Int) throws(BackendError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0
         while done < count {
@@ -89,7 +90,7 @@ final class MigrationSocket: Sendable {
     }
 }
 
-/// Listens for live migrations at one address, a port of the kernel's choice.
+/// Listens for migrations at one address, a port of the kernel's choice.
 final class MigrationListener: Sendable {
     let port: Int
     private let descriptor: Int32

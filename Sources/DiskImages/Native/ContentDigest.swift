@@ -1,26 +1,25 @@
 import CCrypto
-import DiskImages
 import Glibc
-import HostBackend
+package import HostBackend
 import SystemPackage
 
 /// Digests by OpenSSL's libcrypto, which the process has loaded for TLS anyway and which uses the processor's
 /// instructions for them.
-enum ContentDigest {
+package enum ContentDigest {
     /// The names that Nova's `os_hash_algo` may have here, with the digits of their values.
-    static let digits = ["md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128]
+    package static let digits = ["md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128]
 
     private static let block = 1 << 20
 
     /// SHA-256 of a text, in hexadecimal digits.
-    static func sha256(_ text: String) throws(BackendError) -> String {
+    package static func sha256(_ text: String) throws(BackendError) -> String {
         let digest = try Running("sha256")
         try FileCalls.on(text) { try Array(text.utf8).withUnsafeBytes { try digest.add($0) } }
         return try digest.finish()
     }
 
     /// The digests of a file's content, read once; blocks. Cancellation is looked at between blocks.
-    static func file(
+    package static func file(
         _ path: String,
         _ algorithms: Set<String>,
         _ cancellation: FileWork.Cancellation
@@ -49,10 +48,10 @@ enum ContentDigest {
     }
 
     /// One digest being computed; its context is freed with it. Used by one thread at a time.
-    private final class Running {
+    package final class Running {
         private let context: OpaquePointer
 
-        init(_ name: String) throws(BackendError) {
+        package init(_ name: String) throws(BackendError) {
             guard ContentDigest.digits[name] != nil, let algorithm = EVP_get_digestbyname(name),
                 let context = EVP_MD_CTX_new()
             else { throw BackendError(.invalidArgument, "checksums of the kind \(name) are not known here") }
@@ -64,13 +63,18 @@ enum ContentDigest {
 
         deinit { EVP_MD_CTX_free(context) }
 
-        func add(_ bytes: UnsafeRawBufferPointer) throws(BackendError) {
+        package func add(_ bytes: UnsafeRawBufferPointer) throws(BackendError) {
             guard EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1 else {
                 throw BackendError(.internal, "libcrypto failed")
             }
         }
 
-        func finish() throws(BackendError) -> String {
+        package func add(_ bytes: [UInt8]) throws(BackendError) {
+            let isAdded = bytes.withUnsafeBytes { EVP_DigestUpdate(context, $0.baseAddress, $0.count) == 1 }
+            guard isAdded else { throw BackendError(.internal, "libcrypto failed") }
+        }
+
+        package func finish() throws(BackendError) -> String {
             var value = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
             var count: UInt32 = 0
             guard EVP_DigestFinal_ex(context, &value, &count) == 1 else {

@@ -1,17 +1,17 @@
 import Glibc
-import HostBackend
+package import HostBackend
 import Support
 import Synchronization
 
-/// Where guests from other processes arrive: a listening port, and the keys of those that are expected.
+/// Where guests and disks from other processes arrive: a listening port, and the keys of those that are expected.
 ///
 /// One thread accepts, one more serves each connection, at most ``mostAtOnce``; what comes beyond is closed at once.
 /// Ends with ``stop()``.
-final class ArrivalGate: Sendable {
-    /// A guest that may come.
-    struct Expected: Sendable {
-        let uuid: InstanceUUID
-        let migration: String
+package final class ArrivalGate: Sendable {
+    /// Who may come.
+    package struct Expected: Sendable {
+        package let uuid: InstanceUUID
+        package let migration: String
     }
 
     private struct State {
@@ -24,12 +24,12 @@ final class ArrivalGate: Sendable {
     /// A key is valid for one connection; those of migrations that never began are dropped oldest unknown first.
     private static let mostExpected = 4096
 
-    let address: String
+    package let address: String
     private let listener: MigrationListener
     private let state = Mutex(State())
 
     /// - Parameter serve: called on a thread of its own with each connection that has shown a key.
-    init(
+    package init(
         _ address: String,
         limit: Duration,
         serve: @escaping @Sendable (MigrationSocket, Expected) -> Void
@@ -37,7 +37,7 @@ final class ArrivalGate: Sendable {
         self.address = address
         listener = try MigrationListener(address)
         do {
-            try ReactorThread.start(name: "sim-arrivals") { [self, listener] in
+            try ReactorThread.start(name: "arrivals") { [self, listener] in
                 while let socket = listener.accept() {
                     socket.setLimit(limit)
                     admit(socket, serve)
@@ -48,10 +48,10 @@ final class ArrivalGate: Sendable {
         }
     }
 
-    var port: Int { listener.port }
+    package var port: Int { listener.port }
 
-    /// - Returns: the key that the guest has to bring.
-    func expect(_ uuid: InstanceUUID, _ migration: String) throws(BackendError) -> String {
+    /// - Returns: the key that whoever comes has to bring.
+    package func expect(_ uuid: InstanceUUID, _ migration: String) throws(BackendError) -> String {
         let key = UniqueID.make() + UniqueID.make()
         let hasRoom = state.withLock { state in
             state.expected = state.expected.filter { $0.value.uuid != uuid }
@@ -63,7 +63,7 @@ final class ArrivalGate: Sendable {
         return key
     }
 
-    func stop() {
+    package func stop() {
         let connections = state.withLock { state in
             state.stopped = true
             state.expected = [:]
@@ -85,7 +85,7 @@ final class ArrivalGate: Sendable {
             state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(socket)) }
         }
         do {
-            try ReactorThread.start(name: "sim-arrival", body)
+            try ReactorThread.start(name: "arrival", body)
         } catch {
             state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(socket)) }
         }

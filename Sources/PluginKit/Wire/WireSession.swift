@@ -34,6 +34,8 @@ final class WireSession: ReactorHandler {
 
     /// `nil` for a plugin that is reached over a socket.
     let process: PluginProcess?
+    /// How long the plugin may take to exit.
+    let exitLimit: Duration
     private let input: Int32
     private let output: Int32
     private let reactor: Reactor
@@ -41,7 +43,8 @@ final class WireSession: ReactorHandler {
     private let state = Mutex(State())
     private let isClosed = Mutex(false)
 
-    init(process: PluginProcess, reactor: Reactor) {
+    init(process: PluginProcess, exitLimit: Duration, reactor: Reactor) {
+        self.exitLimit = exitLimit
         self.process = process
         self.reactor = reactor
         input = process.input
@@ -49,7 +52,8 @@ final class WireSession: ReactorHandler {
     }
 
     /// Over a connected socket, which it takes over.
-    init(socket: Int32, reactor: Reactor) {
+    init(socket: Int32, exitLimit: Duration, reactor: Reactor) {
+        self.exitLimit = exitLimit
         process = nil
         self.reactor = reactor
         input = socket
@@ -178,9 +182,9 @@ final class WireSession: ReactorHandler {
     ///
     /// - Returns: how the process ended; `nil` for a socket, and when the process had to be killed.
     @discardableResult
-    func end(within limit: Duration = .seconds(10)) async -> PluginProcess.End? {
+    func end(within limit: Duration? = nil) async -> PluginProcess.End? {
         closeInput()
-        let end = await process?.end(within: limit)
+        let end = await process?.end(within: limit ?? exitLimit)
         await stopReading()
         return end ?? nil
     }

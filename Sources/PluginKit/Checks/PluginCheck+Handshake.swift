@@ -43,7 +43,7 @@ extension PluginCheck {
             let session = try await bench.start()
             _ = try await bench.greet(
                 session,
-                ["novelty": ["a": [1, 2]], "worker": .null, "limits": .null, "options": ["unknown-option": "x"]]
+                ["novelty": ["a": [1, 2]], "worker": .null, "limits": .null]
             )
             try await session.ping(1)
         },

@@ -16,6 +16,8 @@ final class WireSession: ReactorHandler {
         /// The plugin's `hello`, or its error in place of it.
         var hello: JSONObject?
         var refusal: WireError?
+        /// What it says we did wrong, before it ends the connection.
+        var complaint: String?
         var lastID: Int64 = 0
         var methods: [Int64: String] = [:]
         var answers: [Int64: WireAnswer] = [:]
@@ -127,6 +129,7 @@ final class WireSession: ReactorHandler {
     private func ending() async -> String {
         var text = "the plugin's output ended"
         if let violation = violations.last { text = "the connection is broken by \(violation.text)" }
+        if let complaint = look({ $0.complaint }) { text += " with the complaint: \(complaint.prefix(200))" }
         guard let process else { return text }
         // Its status comes a moment after the end of its output.
         for _ in 0..<50 where process.ending == nil { try? await Task.sleep(for: .milliseconds(10)) }

@@ -68,7 +68,7 @@ class HyperVHost(Machines, Disks, Devices, Consoles, Migration):
         self.opener = self._opener or self._make_opener()
         info = self._host_info(Unhurried(30))
         self.identity = vmops.HostIdentity(
-            id=info["id"], name=info["name"], hypervisor_type="hyperv",
+            id=self.options.host_id or info["id"], name=info["name"], hypervisor_type="hyperv",
             hypervisor_version=version_number(info["version"]))
         return self.identity
 

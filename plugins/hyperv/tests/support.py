@@ -131,7 +131,11 @@ class Bench:
             (event["type"],) + ((event["reason"],) if "reason" in event else ()))
         self.state = tempfile.mkdtemp()
         self.host.setup = Setup(host=host, instances_directory=WORKER, state_directory=self.state)
-        self.host.open(self.host.setup)
+        try:
+            self.host.open(self.host.setup)
+        except Exception:
+            self.model.close()
+            raise
         # What has to happen whatever became of a request waits on the same clock.
         if self.clock is not None:
             from vmops_hyperv.executor import Unhurried

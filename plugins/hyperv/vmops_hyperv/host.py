@@ -179,7 +179,9 @@ class HyperVHost(Machines, Disks, Devices, Consoles, Migration):
                 failures = 0
                 if not self._is_watched:
                     self._start_watch()
-            except HyperVError as error:
+            except Exception as error:
+                if self._ending.is_set():
+                    return
                 failures += 1
                 log.warning("the inventory: %s", error)
 

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 import threading
 import time
 
@@ -129,8 +128,7 @@ class Bench:
         self.events = []
         self.host._send_event = lambda event: self.events.append(
             (event["type"],) + ((event["reason"],) if "reason" in event else ()))
-        self.state = tempfile.mkdtemp()
-        self.host.setup = Setup(host=host, instances_directory=WORKER, state_directory=self.state)
+        self.host.setup = Setup(host=host, instances_directory=WORKER, state_directory="/nowhere")
         try:
             self.host.open(self.host.setup)
         except Exception:

@@ -243,6 +243,7 @@ let package = Package(
         ),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),
+        tests("PythonPluginTests", []),
         tests(
             "BadDayTests",
             [

@@ -82,6 +82,13 @@ let package = Package(
         library("Console", ["Support", "HostBackend", "CSystemShims", logging, metrics, system]),
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
+        library("NovaObjects", ["Support", "JSONCodec"]),
+        library(
+            "NovaCompute",
+            [
+                "Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "ComputeRPC", "NovaObjects", logging,
+            ]
+        ),
         library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
         library("HTTPClient", ["Support", "CCurl", logging]),
         library(
@@ -110,7 +117,7 @@ let package = Package(
             name: "vmopsd",
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
-                "ComputeRPC",
+                "ComputeRPC", "NovaObjects", "NovaCompute",
                 "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "ImageStore", "HTTPClient",
                 "SimulatedHost", "QEMUHost", "Configuration",
                 "Observability", "CSystemShims",
@@ -211,6 +218,8 @@ let package = Package(
                 lifecycle,
             ]
         ),
+        tests("NovaObjectsTests", ["NovaObjects", "JSONCodec", "Support"]),
+        tests("NovaTests", ["JSONCodec", "Support", subprocess]),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),
         tests(

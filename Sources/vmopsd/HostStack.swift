@@ -3,6 +3,8 @@ import Console
 import HostBackend
 import Journal
 import Logging
+import NovaCompute
+import OsloMessaging
 import QEMUHost
 import RPCClient
 import RPCWorker
@@ -26,6 +28,8 @@ struct SharedParts: Sendable {
     let peers: HostPeers
     /// Sends notifications, if any driver is configured.
     let notifier: Notifier?
+    /// What hosts are to a control plane of Nova's, if they are anything to one.
+    let nova: NovaParts?
 
     init(_ settings: Settings, logger: Logger) throws {
         world = try SimulatedWorld()
@@ -34,6 +38,7 @@ struct SharedParts: Sendable {
         images = ImageStores(settings, logger: logger)
         calls = try HostCalls(settings, logger: logger)
         peers = HostPeers(calls)
+        nova = NovaParts(settings, calls)
         notifier = try NotifierSettings(settings).map { notifications in
             Notifier(
                 connection: try settings.notificationConnectionOptions(name: ProcessEnvironment.connectionName()),
@@ -67,6 +72,8 @@ struct HostStack: Sendable {
     private let lock: HostDirectoryLock
     private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
+    private let nova: NovaParts?
+    private let logger: Logger
 
     init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
         var logger = logger
@@ -101,6 +108,8 @@ struct HostStack: Sendable {
         )
         allowedMethods = Box(Set(settings.limits.allowedMethods))
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
+        nova = shared.nova
+        self.logger = logger
     }
 
     private static func backend(
@@ -144,11 +153,22 @@ struct HostStack: Sendable {
             allowedMethods: { allowed.value },
             injectsPasswords: { injects.value }
         )
+        let novaEndpoint = nova?.endpoint(
+            operations,
+            allowedMethods: { allowed.value },
+            injectsPasswords: { injects.value },
+            logger: logger
+        )
+        var endpoints: [any RPCEndpoint] = [endpoint]
+        if let novaEndpoint { endpoints += [novaEndpoint, BaseAPIEndpoint()] as [any RPCEndpoint] }
         return ServedHost(
             name: name,
-            endpoints: [endpoint],
+            endpoints: endpoints,
             journal: journal,
-            recovery: OperationRecovery(operations: operations)
+            recovery: HostRecovery(
+                driver: OperationRecovery(operations: operations),
+                nova: novaEndpoint.map { NovaRecovery($0) }
+            )
         )
     }
 

@@ -53,3 +53,8 @@ package enum QEMUDiskBus: String, Sendable, Hashable, CaseIterable {
 package enum QEMUNetwork: String, Sendable, Hashable, CaseIterable {
     case none, tap, user
 }
+
+/// Where a control plane's records are written.
+package enum NovaConductor: String, Sendable, Hashable, CaseIterable {
+    case none, rpc
+}

@@ -49,8 +49,8 @@ struct ComputeAPITests {
             try await nova.compute(method, uuid, arguments)
         }
         try await eventually(timeout: .seconds(40), "the guest runs again") {
-            guard try await nova.failure("get_diagnostics", uuid) == nil else { return false }
-            return (try await nova.compute("get_diagnostics", uuid)["result"]?["boots"]?.intValue ?? 0) >= 3
+            let figures = try? await nova.compute("get_diagnostics", uuid)["result"]
+            return (figures?["boots"]?.intValue ?? 0) >= 3
         }
     }
 

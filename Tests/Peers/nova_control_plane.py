@@ -259,7 +259,8 @@ class ControlPlane:
         except Exception as error:
             logging.exception("command failed")
             fields = {
-                "raised": type(error).__name__,
+                # A class that was rebuilt from a failure has a name of its own, below the one it stands for.
+                "raised": type(error).__name__.removesuffix("_Remote"),
                 "module": type(error).__module__,
                 "text": str(error),
                 "code": getattr(error, "code", None),

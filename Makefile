@@ -25,8 +25,8 @@ run: setup ## A broker and a worker with two simulated hosts, until Ctrl-C
 test: setup ## Every test; FILTER=pattern runs some; the output is also in .work/test.log
 	@exec $(HARNESS)/run-tests $(if $(FILTER),--filter '$(FILTER)')
 
-soak: setup ## The long forms of the tests of bad days, then a soak of MINUTES (60)
-	@exec $(HARNESS)/run-tests --minutes $(or $(MINUTES),60)
+soak: setup ## The long forms of the tests of bad days, then a soak of MINUTES (60); FILTER=SoakTests is the soak alone
+	@exec $(HARNESS)/run-tests --minutes $(or $(MINUTES),60) $(if $(FILTER),--filter '$(FILTER)')
 
 sanitize: setup ## The tests under the thread sanitizer, then the address sanitizer
 	@$(HARNESS)/run-tests --sanitize thread $(if $(FILTER),--filter '$(FILTER)')

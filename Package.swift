@@ -100,6 +100,17 @@ let package = Package(
             ["Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "CSystemShims", logging, system]
         ),
         library("Processes", ["Support", "CSystemShims", logging]),
+        library(
+            "PluginProtocol",
+            ["Support", "HostBackend", "JSONCodec", "Processes", "CSystemShims", logging, deque]
+        ),
+        library(
+            "PluginHost",
+            [
+                "Support", "HostBackend", "JSONCodec", "Processes", "PluginProtocol", "CSystemShims", logging, metrics,
+            ]
+        ),
+        library("PluginServer", ["Support", "HostBackend", "JSONCodec", "PluginProtocol", logging]),
         library("QMP", ["Support", "JSONCodec", "CSystemShims", logging]),
         library(
             "QEMUHost",
@@ -108,6 +119,13 @@ let package = Package(
                 logging,
                 system,
             ]
+        ),
+
+        // What tells whether a host does what it has to.
+        library("HostConformance", ["HostBackend"]),
+        library(
+            "PluginKit",
+            ["Support", "HostBackend", "HostConformance", "JSONCodec", "CSystemShims", subprocess, system]
         ),
 
         // The service.
@@ -119,7 +137,7 @@ let package = Package(
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
                 "ComputeRPC", "NovaObjects", "NovaCompute",
                 "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "ImageStore", "HTTPClient",
-                "SimulatedHost", "QEMUHost", "Configuration",
+                "SimulatedHost", "QEMUHost", "PluginProtocol", "PluginHost", "PluginServer", "Configuration",
                 "Observability", "CSystemShims",
                 logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
             ],
@@ -129,7 +147,7 @@ let package = Package(
             name: "vmopsctl",
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "OsloMessaging", "RPCClient", "ControlClient", "Configuration",
-                logging, argumentParser, unixSignals,
+                "PluginKit", logging, argumentParser, unixSignals,
             ],
             swiftSettings: settings
         ),
@@ -159,13 +177,6 @@ let package = Package(
             path: "Tests/DaemonBench",
             swiftSettings: settings
         ),
-        // Checks that every host backend must pass, for the tests of each.
-        .target(
-            name: "HostConformance",
-            dependencies: ["HostBackend", "Support", "TestSupport"],
-            path: "Tests/HostConformance",
-            swiftSettings: settings
-        ),
         tests("SupportTests", ["Support"]),
         tests("JSONCodecTests", ["JSONCodec", "Support"]),
         tests("OsloMessagingTests", ["OsloMessaging", "AMQPModel", "JSONCodec", "Support"]),
@@ -185,6 +196,13 @@ let package = Package(
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
         ),
         tests("ProcessesTests", ["Processes", "Support", logging]),
+        tests("PluginProtocolTests", ["PluginProtocol", "HostBackend", "JSONCodec", "Support", logging]),
+        tests(
+            "PluginHostTests",
+            [
+                "PluginHost", "PluginProtocol", "HostBackend", "HostConformance", "JSONCodec", "Support", logging,
+            ]
+        ),
         tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
         tests(
             "QEMUHostTests",
@@ -201,6 +219,7 @@ let package = Package(
                 "Support", logging,
             ]
         ),
+        tests("PluginKitTests", ["PluginKit", "HostConformance", "HostBackend", "JSONCodec", "Support"]),
         tests("ConfigurationTests", ["SimulatedHost", "Configuration", "AMQPModel", "OsloMessaging", "Support"]),
         tests("ObservabilityTests", ["Observability", "Support", logging, metrics]),
         tests(
@@ -230,7 +249,7 @@ let package = Package(
             ]
         ),
         tests("CostTests", ["RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "Support", logging]),
-        tests("GuestTests", ["DaemonBench", "OsloMessaging", "Support"]),
+        tests("GuestTests", ["DaemonBench", "OsloMessaging", "RPCClient", "Support", subprocess]),
         tests(
             "SecurityTests",
             ["DaemonBench", "OsloMessaging", "Support", subprocess, system]
@@ -239,7 +258,7 @@ let package = Package(
             "InteropTests",
             [
                 "RPCClient", "AMQPTransport", "AMQPModel", "OsloMessaging", "JSONCodec", "Support", "ComputeRPC",
-                "VMOps",
+                "VMOps", "HostBackend", "PluginHost", "PluginProtocol",
                 "SimulatedHost", "Console", "Journal", logging,
             ]
         ),

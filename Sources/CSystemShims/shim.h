@@ -69,12 +69,12 @@ static inline ssize_t vmops_send_with_fd(int socket, const void *bytes, size_t c
   return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Starts a program in a session of its own with default signals, /dev/null as input and `output` as both outputs.
-   sources[i] becomes descriptor targets[i] (3 and up, each once); the sources must lie above all targets. Every other
+/* Starts a program in a session of its own with default signals. `input`, `output` and `errors` become descriptors 0, 1
+   and 2; a negative `input` is /dev/null. The three must lie above all targets. sources[i] becomes descriptor targets[i] (3 and up, each once); the sources must lie above all targets. Every other
    descriptor is closed. Returns 0, or an error number; a program that cannot be executed is such an error. */
 static inline int vmops_spawn_detached(pid_t *pid, const char *path, char *const arguments[], char *const environment[],
-                                       const char *directory, int output, const int *sources, const int *targets,
-                                       int count) {
+                                       const char *directory, int input, int output, int errors,
+                                       const int *sources, const int *targets, int count) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   sigset_t none, all;
@@ -85,9 +85,10 @@ static inline int vmops_spawn_detached(pid_t *pid, const char *path, char *const
     return error;
   }
   for (i = 0; i < count; i++) if (targets[i] > last) last = targets[i];
-  error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  error = input < 0 ? posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+                    : posix_spawn_file_actions_adddup2(&actions, input, 0);
   if (!error) error = posix_spawn_file_actions_adddup2(&actions, output, 1);
-  if (!error) error = posix_spawn_file_actions_adddup2(&actions, output, 2);
+  if (!error) error = posix_spawn_file_actions_adddup2(&actions, errors, 2);
   for (number = 3; !error && number <= last; number++) {
     int source = -1;
     for (i = 0; i < count; i++) if (targets[i] == number) source = sources[i];

@@ -92,6 +92,11 @@ final class ConsoleBuffer: Sendable {
         }
     }
 
+    /// Marks a place where an unknown number of bytes is missing.
+    func missing() {
+        state.withLock { $0.items.append(.gap(0, time: WallClock.nanoseconds)) }
+    }
+
     func setLimit(_ limit: Int) {
         state.withLock { $0.limit = max(limit, Self.reservedBytes) }
     }

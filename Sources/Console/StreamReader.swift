@@ -31,9 +31,14 @@ final class StreamReader: Sendable {
             group.addTask {
                 defer { ended.set() }
                 do {
-                    while let chunk = try await self.stream.next() { await self.append(chunk) }
+                    while let chunk = try await self.stream.next() {
+                        self.noteLosses()
+                        await self.append(chunk)
+                    }
+                    self.noteLosses()
                     return .endOfStream
                 } catch {
+                    self.noteLosses()
                     return .failed(error)
                 }
             }
@@ -56,6 +61,15 @@ final class StreamReader: Sendable {
                 break
             }
             return end
+        }
+    }
+
+    private func noteLosses() {
+        for loss in stream.takeLosses() {
+            switch loss {
+            case .bytes(let count): log.buffer.lost(count)
+            case .unknown: log.buffer.missing()
+            }
         }
     }
 

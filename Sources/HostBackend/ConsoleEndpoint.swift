@@ -18,6 +18,20 @@ package protocol ConsoleStream: Sendable {
     /// The next bytes, never empty; `nil` at the end. Throws when the endpoint was lost.
     func next() async throws -> [UInt8]?
 
+    /// What is missing in front of the last chunk, or at the end; each is told once.
+    func takeLosses() -> [ConsoleLoss]
+
     /// Ends the stream; a waiting ``next()`` returns `nil`.
     func close() async
+}
+
+extension ConsoleStream {
+    package func takeLosses() -> [ConsoleLoss] { [] }
+}
+
+/// Console output that never arrived.
+package enum ConsoleLoss: Sendable, Hashable {
+    case bytes(Int)
+    /// How much is not known.
+    case unknown
 }

@@ -6,6 +6,9 @@ extension HostBackend {
     package func machineIfKnown(_ uuid: InstanceUUID) -> MachineStatus? { nil }
     package func cancelJobs(_ uuid: InstanceUUID) async throws {}
 
+    /// For hosts that see the same files as the worker.
+    package func removeFiles(_ directory: String) async throws {}
+
     /// For hosts whose images are what they are: what a client says of one cannot be checked.
     package func image(_ request: ImageRequest) async throws -> ImageInfo {
         guard !request.hasConditions, request.location == nil else {

@@ -78,6 +78,10 @@ package protocol HostBackend: Sendable {
     /// Builds an ISO 9660 config drive; on failure no file is left.
     func buildConfigDrive(_ files: [ConfigDriveFile], at path: String) async throws
 
+    /// Removes what the host keeps of an instance's directory elsewhere; the directory itself is removed by the caller,
+    /// afterwards.
+    func removeFiles(_ directory: String) async throws
+
     // MARK: Devices
 
     func attachDisk(_ disk: DiskAttachment, to uuid: InstanceUUID) async throws

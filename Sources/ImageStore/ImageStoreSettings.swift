@@ -34,5 +34,5 @@ package struct ImageStoreSettings: Sendable, Hashable {
 
     package init(directory: String) { self.directory = directory }
 
-    var cacheDirectory: String { directory + "/" + cacheName }
+    package var cacheDirectory: String { directory + "/" + cacheName }
 }

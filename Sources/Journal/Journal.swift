@@ -37,15 +37,26 @@ package final class Journal: Sendable {
     /// date. Blocks; meant for the start of the process.
     ///
     /// - Throws: ``JournalError``, whose message says what to do about a damaged, locked or newer file.
-    package init(
+    package convenience init(
         path: String,
         settings: JournalSettings = JournalSettings(),
         logger: Logger,
         pool: CommitterPool = .shared
     ) throws {
+        try self.init(path: path, settings: settings, schema: .current, logger: logger, pool: pool)
+    }
+
+    /// The same with another schema than that of this release.
+    init(
+        path: String,
+        settings: JournalSettings,
+        schema: JournalSchema,
+        logger: Logger,
+        pool: CommitterPool
+    ) throws {
         self.path = path
         self.pool = pool
-        store = JournalStore(path: path, settings: settings, logger: logger, metrics: pool.metrics)
+        store = JournalStore(path: path, settings: settings, schema: schema, logger: logger, metrics: pool.metrics)
         try store.openChecked()
         pool.touched(self, isOpen: true)
     }

@@ -6,8 +6,15 @@ import Support
 enum JournalFile {
     /// Opens the file, creating it with mode 0600. SQLite gives the write-ahead log the same mode.
     ///
-    /// - Parameter check: look for damage; done once per process, as it reads the whole file.
-    static func open(path: String, settings: JournalSettings, check: Bool) throws -> DatabaseQueue {
+    /// - Parameters:
+    ///   - schema: what the file is brought to.
+    ///   - check: look for damage; done once per process, as it reads the whole file.
+    static func open(
+        path: String,
+        settings: JournalSettings,
+        schema: JournalSchema,
+        check: Bool
+    ) throws -> DatabaseQueue {
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             let reason = String(cString: strerror(errno))
@@ -18,7 +25,7 @@ enum JournalFile {
             let queue = try DatabaseQueue(path: path, configuration: configuration(settings))
             try queue.writeWithoutTransaction { db in
                 if check { try self.check(db, path: path) }
-                try JournalSchema.migrate(db, path: path)
+                try schema.migrate(db, path: path)
             }
             return queue
         } catch let error as DatabaseError {

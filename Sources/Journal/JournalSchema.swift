@@ -5,8 +5,12 @@ import GRDB
 ///
 /// `remembered` only grows at its end and shrinks at its start; `request` holds what has not ended or is still owed a
 /// reply, and so stays small. A row of `request` has the `seq` of its row in `remembered`.
-enum JournalSchema {
-    static let steps: [String] = [
+struct JournalSchema: Sendable {
+    /// SQL; once released, a step never changes.
+    let steps: [String]
+
+    /// The one that the statements of this release are written for.
+    static let current = JournalSchema(steps: [
         """
         CREATE TABLE remembered (
             seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -31,7 +35,7 @@ enum JournalSchema {
             record TEXT NOT NULL
         ) WITHOUT ROWID;
         """
-    ]
+    ])
 
     /// The values of `request.state`.
     enum State {
@@ -40,8 +44,9 @@ enum JournalSchema {
         static let finished: Int64 = 2
     }
 
-    /// Applies the steps that the file has not seen, each in a transaction of its own.
-    static func migrate(_ db: Database, path: String) throws {
+    /// Applies the steps that the file has not seen, each in a transaction of its own: killed at any point, the file has
+    /// a step as a whole or not at all, and the next start goes on.
+    func migrate(_ db: Database, path: String) throws {
         let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         guard version <= steps.count else {
             throw JournalError(

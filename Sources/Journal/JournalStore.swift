@@ -17,20 +17,30 @@ final class JournalStore: Sendable {
 
     let settings: JournalSettings
     private let path: String
+    private let schema: JournalSchema
     private let logger: Logger
     private let metrics: JournalMetrics
     /// Held while a transaction is written: only committer threads and the opening thread ever wait for it.
     private let state = Mutex(State())
 
-    init(path: String, settings: JournalSettings, logger: Logger, metrics: JournalMetrics) {
+    init(
+        path: String,
+        settings: JournalSettings,
+        schema: JournalSchema,
+        logger: Logger,
+        metrics: JournalMetrics
+    ) {
         self.path = path
+        self.schema = schema
         self.settings = settings
         self.logger = logger
         self.metrics = metrics
     }
 
     func openChecked() throws {
-        try state.withLock { $0.queue = try JournalFile.open(path: path, settings: settings, check: true) }
+        try state.withLock {
+            $0.queue = try JournalFile.open(path: path, settings: settings, schema: schema, check: true)
+        }
     }
 
     /// Closes the file; the next transaction opens it again.
@@ -118,7 +128,8 @@ final class JournalStore: Sendable {
     /// - Throws: when the transaction as a whole failed; nothing of it is in the file then.
     private func transaction(_ batch: [JournalOperation], _ state: inout State) throws(JournalError) -> Results {
         do {
-            let queue = try state.queue ?? JournalFile.open(path: path, settings: settings, check: false)
+            let queue =
+                try state.queue ?? JournalFile.open(path: path, settings: settings, schema: schema, check: false)
             state.queue = queue
             return try queue.writeWithoutTransaction { db in
                 if batch.allSatisfy(\.isRead) { return batch.map { operation in read(operation, in: db) } }

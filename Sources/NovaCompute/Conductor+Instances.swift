@@ -100,7 +100,10 @@ extension Conductor {
         await noteEvent(
             "event_finish_with_failure",
             [.string(uuid), .string("compute_\(event)")],
-            ["exc_val": problem.map(JSONValue.string) ?? .null, "exc_tb": problem.map(JSONValue.string) ?? .null, "want_result": false],
+            [
+                "exc_val": problem.map(JSONValue.string) ?? .null, "exc_tb": problem.map(JSONValue.string) ?? .null,
+                "want_result": false,
+            ],
             context
         )
     }

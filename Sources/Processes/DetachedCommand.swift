@@ -1,4 +1,4 @@
-/// A program to start so that it outlives us, and everything it is started with.
+/// A program to start, so that it outlives us unless it is told otherwise, and everything it is started with.
 package struct DetachedCommand: Sendable, Hashable {
     /// A descriptor of ours and the number it has over there.
     package struct PassedDescriptor: Sendable, Hashable {
@@ -23,6 +23,25 @@ package struct DetachedCommand: Sendable, Hashable {
     package var outputPath: String
     /// Stay open over here; the caller may close them once the program is started.
     package var passedDescriptors: [PassedDescriptor]
+
+    /// What it reads and writes in place of nothing and the output file. The descriptors are ours: the caller may close
+    /// them once the program is started.
+    package var standardStreams: StandardStreams?
+    /// When it has ended, what it started and left in its process group is killed.
+    package var endsItsGroup = false
+
+    /// Descriptors of ours that become a program's numbers 0, 1 and 2.
+    package struct StandardStreams: Sendable, Hashable {
+        package var input: Int32
+        package var output: Int32
+        package var error: Int32
+
+        package init(input: Int32, output: Int32, error: Int32) {
+            self.input = input
+            self.output = output
+            self.error = error
+        }
+    }
 
     package init(
         executable: String,

@@ -23,6 +23,8 @@ final class ProcessTable: Sendable {
     fileprivate struct State {
         var watches: [ProcessIdentity: ProcessWatch] = [:]
         var waits: [ProcessIdentity: [Waiter: Wait]] = [:]
+        /// Reaped a moment ago, their waiters not told yet.
+        var reaped: [ProcessIdentity: ProcessEnd] = [:]
         var ends: [ProcessIdentity: ProcessEnd] = [:]
         /// The order of `ends`, a ring once it is full.
         var order: [ProcessIdentity] = []
@@ -34,6 +36,7 @@ final class ProcessTable: Sendable {
     func lookUp(_ identity: ProcessIdentity) -> Found {
         state.withLock { state in
             if state.watches[identity] != nil { return .watched }
+            if let end = state.reaped[identity] { return .ended(end) }
             return state.ends[identity].map { .ended($0) } ?? .unheard
         }
     }
@@ -56,11 +59,23 @@ final class ProcessTable: Sendable {
         }
     }
 
+    /// Takes the end of a child without waiting; nobody signals it meanwhile, nor afterwards.
+    func reap(_ identity: ProcessIdentity) -> ProcessEnd? {
+        state.withLock { state in
+            guard let end = Spawn.reap(identity.pid) else { return nil }
+            state.watches[identity] = nil
+            state.reaped[identity] = end
+            return end
+        }
+    }
+
     func wait(_ waiter: Waiter, for identity: ProcessIdentity) async -> ProcessEnd {
         await withCheckedContinuation { continuation in
             let end = state.withLock { state -> ProcessEnd? in
                 if waiter.isCancelled.load(ordering: .relaxed) { return .waitCancelled }
-                guard state.watches[identity] != nil else { return state.ends[identity] ?? .unknown }
+                guard state.watches[identity] != nil else {
+                    return state.reaped[identity] ?? state.ends[identity] ?? .unknown
+                }
                 state.waits[identity, default: [:]][waiter] = continuation
                 return nil
             }
@@ -80,6 +95,7 @@ final class ProcessTable: Sendable {
     func ended(_ identity: ProcessIdentity, _ end: ProcessEnd, remembered: Bool) {
         let waits = state.withLock { state -> [Wait] in
             state.watches[identity] = nil
+            state.reaped[identity] = nil
             if remembered { state.remember(identity, end) }
             return Array((state.waits.removeValue(forKey: identity) ?? [:]).values)
         }

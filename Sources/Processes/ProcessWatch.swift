@@ -9,10 +9,13 @@ final class ProcessWatch: ReactorHandler {
     let descriptor: Int32
     let token = ReactorToken()
     private let isChild: Bool
+    /// Whether it leads a process group that ends with it.
+    private let endsGroup: Bool
     private let table: ProcessTable
     private let isClosed = Atomic(false)
 
-    init(_ identity: ProcessIdentity, descriptor: Int32, isChild: Bool, table: ProcessTable) {
+    init(_ identity: ProcessIdentity, descriptor: Int32, isChild: Bool, endsGroup: Bool = false, table: ProcessTable) {
+        self.endsGroup = endsGroup
         self.identity = identity
         self.descriptor = descriptor
         self.isChild = isChild
@@ -22,7 +25,9 @@ final class ProcessWatch: ReactorHandler {
     func ready() -> ReactorVerdict {
         var end = ProcessEnd.unknown
         if isChild {
-            guard let status = Spawn.reap(identity.pid) else { return .again }
+            // Its number is its own until it is reaped, and with it the group's.
+            if endsGroup { Spawn.endGroup(identity.pid) }
+            guard let status = table.reap(identity) else { return .again }
             end = status
         }
         table.ended(identity, end, remembered: isChild)
@@ -37,7 +42,11 @@ final class ProcessWatch: ReactorHandler {
         table.ended(identity, .unknown, remembered: false)
     }
 
-    func signal(_ number: Int32) { _ = vmops_pidfd_send_signal(descriptor, number) }
+    /// Signals its process group too, if that is its own. Under the table's lock, so that it has not been reaped.
+    func signal(_ number: Int32) {
+        if endsGroup { kill(-identity.pid, number) }
+        _ = vmops_pidfd_send_signal(descriptor, number)
+    }
 
     /// Closes the descriptor, once.
     func drop() {

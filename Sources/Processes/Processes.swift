@@ -45,7 +45,11 @@ package final class Processes: Sendable {
         }
         let identity = ProcessIdentity(pid: pid, startTime: status.startTime)
         logger.debug("process started", metadata: ["pid": "\(pid)", "program": "\(command.executable)"])
-        watch(identity, ProcessWatch(identity, descriptor: descriptor, isChild: true, table: table))
+        let endsGroup = command.endsItsGroup
+        watch(
+            identity,
+            ProcessWatch(identity, descriptor: descriptor, isChild: true, endsGroup: endsGroup, table: table)
+        )
         return identity
     }
 
@@ -86,7 +90,7 @@ package final class Processes: Sendable {
         }
     }
 
-    /// Sends a signal to that very process; nothing happens if it has ended.
+    /// Sends a signal to that very process, and to its group if that ends with it; nothing happens if it has ended.
     package func signal(_ identity: ProcessIdentity, _ number: Int32) {
         if table.signal(identity, number) { return }
         guard case .success(let watch) = open(identity) else { return }

@@ -21,6 +21,8 @@ struct MachineFiles: Sendable, Hashable {
     var console: String { directory + "/con" }
     var consoleInput: String { console + ".in" }
     var consoleOutput: String { console + ".out" }
+    /// The host's certificate while QEMU reads it.
+    var certificates: String { directory + "/tls" }
     var log: String { directory + "/qemu.log" }
     /// The memory of a suspended machine.
     var memory: String { directory + "/save.bin" }

@@ -17,6 +17,30 @@ struct MachineRecord: Sendable, Hashable {
         case saving(resumes: Bool)
         /// Memory is being read back.
         case restoring
+        /// It is on its way to another host, which has no right to run it yet; `resumes` as for ``saving(resumes:)``.
+        case leaving(resumes: Bool)
+    }
+
+    /// Whose machine it is, with live migrations in mind.
+    enum Presence: Sendable, Hashable {
+        /// This host's.
+        case here
+        /// Another host's still: a QEMU of ours waits for it, or has it and waits for the word to let it run.
+        case arriving(Arrival)
+        /// Another host's: what is left of it is kept until that host is known to run it.
+        case departed
+
+        var isArriving: Bool { if case .arriving = self { true } else { false } }
+    }
+
+    /// A machine that another host sends.
+    struct Arrival: Sendable, Hashable {
+        /// Names the migration.
+        var migration: String
+        /// Whether it is to run once it is here; otherwise it was paused and stays so.
+        var runs: Bool
+        /// What the source was told, and is told again when it asks again.
+        var way: ArrivalWay?
     }
 
     /// What a suspended machine's memory belongs to.
@@ -27,6 +51,7 @@ struct MachineRecord: Sendable, Hashable {
     var spec: MachineSpec
     var incarnation: UInt64
     var platform: Platform
+    var presence = Presence.here
     /// The last state that is known to have been reached.
     var state: MachineState = .off
     var process: Process?
@@ -76,13 +101,15 @@ extension MachineRecord {
         switch task {
         case .saving(let resumes): json["task"] = ["name": "saving", "resumes": .bool(resumes)]
         case .restoring: json["task"] = ["name": "restoring"]
+        case .leaving(let resumes): json["task"] = ["name": "leaving", "resumes": .bool(resumes)]
         case nil: break
         }
-        if !slots.isEmpty {
-            json["slots"] = .object(
-                JSONObject(slots.sorted { $0.key < $1.key }.map { ($0.key, .int(Int64($0.value))) })
-            )
+        switch presence {
+        case .here: break
+        case .arriving(let arrival): json["arrival"] = .object(arrival.json)
+        case .departed: json["departed"] = true
         }
+        if !slots.isEmpty { json["slots"] = .object(Self.json(slots)) }
         if let saved {
             let disks = saved.disks.map { disk -> JSONValue in
                 [
@@ -110,6 +137,7 @@ extension MachineRecord {
                 cpuModel: text("cpu_model"),
                 accelerator: text("accelerator")
             ),
+            presence: try Presence(json),
             state: state,
             process: json["process"].flatMap(Process.init(json:)),
             task: json["task"].flatMap(Task.init(json:)),
@@ -122,7 +150,11 @@ extension MachineRecord {
 }
 
 extension MachineRecord {
-    private static func slots(_ json: JSONValue?) -> [String: Int] {
+    static func json(_ slots: [String: Int]) -> JSONObject {
+        JSONObject(slots.sorted { $0.key < $1.key }.map { ($0.key, .int(Int64($0.value))) })
+    }
+
+    static func slots(_ json: JSONValue?) -> [String: Int] {
         var slots: [String: Int] = [:]
         for (id, slot) in json?.objectValue ?? [:] { slots[id] = slot.intValue.flatMap(Int.init(exactly:)) }
         return slots
@@ -143,6 +175,7 @@ extension MachineRecord.Task {
         switch json["name"]?.stringValue {
         case "saving": self = .saving(resumes: json["resumes"]?.boolValue ?? false)
         case "restoring": self = .restoring
+        case "leaving": self = .leaving(resumes: json["resumes"]?.boolValue ?? false)
         default: return nil
         }
     }
@@ -154,5 +187,36 @@ extension DiskFingerprint {
             let modified = object["modified"]?.intValue
         else { return nil }
         self.init(path: path, size: object.count("size"), modified: modified)
+    }
+}
+
+extension MachineRecord.Presence {
+    fileprivate init(_ record: JSONObject) throws(BackendError) {
+        if record["departed"]?.boolValue == true {
+            self = .departed
+        } else if let arrival = record["arrival"] {
+            self = .arriving(try MachineRecord.Arrival(json: arrival))
+        } else {
+            self = .here
+        }
+    }
+}
+
+extension MachineRecord.Arrival {
+    fileprivate var json: JSONObject {
+        var json: JSONObject = ["migration": .string(migration), "runs": .bool(runs)]
+        if let way { json["way"] = .object(way.json) }
+        return json
+    }
+
+    fileprivate init(json: JSONValue) throws(BackendError) {
+        guard let migration = json["migration"]?.stringValue, let runs = json["runs"]?.boolValue else {
+            throw BackendError(.internal, "the record of an arriving machine names no migration")
+        }
+        self.init(
+            migration: migration,
+            runs: runs,
+            way: try json["way"]?.objectValue.map { object throws(BackendError) in try ArrivalWay(json: object) }
+        )
     }
 }

@@ -8,9 +8,10 @@ extension QEMUHost {
 
     /// The output's reading end: everything since the start, or since where an earlier reader stopped.
     ///
-    /// Also after the machine's end, until what it printed last is read.
+    /// Also after the machine's end or departure, until what it printed last is read.
     package func openConsole(_ uuid: InstanceUUID) async throws -> ConsoleEndpoint {
-        let (pipes, isOn) = try find(uuid).state.withLock { ($0.pipes, $0.record.process != nil) }
+        guard let machine = try findAny(uuid) else { throw BackendError(.notFound, "there is no machine \(uuid)") }
+        let (pipes, isOn) = machine.state.withLock { ($0.pipes, $0.record.process != nil) }
         guard let pipes, isOn || pipes.waiting > 0 else {
             throw BackendError(.unavailable, "machine \(uuid) is not running")
         }

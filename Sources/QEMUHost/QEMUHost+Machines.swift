@@ -18,6 +18,7 @@ extension QEMUHost {
     package func machines() async throws -> [MachineSummary] {
         _ = try services()
         return inventory.withLock { Array($0.machines.values) }
+            .filter { $0.presence == .here }
             .map { machine in
                 let record = machine.record
                 return MachineSummary(
@@ -61,7 +62,7 @@ extension QEMUHost {
         )
         let isNew = try inventory.withLock { state throws(BackendError) in
             if let present = state.machines[spec.uuid] {
-                if present.record.spec == spec { return false }
+                if present.record.spec == spec, present.presence == .here { return false }
                 throw BackendError(.alreadyExists, "machine \(spec.uuid) exists already on host \(name)")
             }
             state.machines[spec.uuid] = machine
@@ -77,8 +78,7 @@ extension QEMUHost {
     }
 
     package func deleteMachine(_ uuid: InstanceUUID) async throws {
-        _ = try services()
-        guard inventory.withLock({ $0.machines[uuid] }) != nil else { return }
+        guard let present = try findAny(uuid), present.presence == .here else { return }
         let limit = TimeLimit(settings.quitTimeout * 4)
         try await perform("deletion", uuid) { machine in
             try await machine.endLingering(limit)
@@ -86,9 +86,7 @@ extension QEMUHost {
             // A machine whose QEMU could not be ended is still there, and keeps its files.
             try await machine.removeFiles()
             machine.state.withLock { state in machine.post(.removed, state) }
-            machine.freeze()
-            await machine.stopWatching()
-            forget(machine)
+            await drop(machine)
         }
     }
 
@@ -121,21 +119,28 @@ extension QEMUHost {
     // MARK: - Definition
 
     /// The definitions' counter: it only has to grow, also over restarts, so it follows the clock.
-    private func newIncarnation() -> UInt64 {
+    func newIncarnation() -> UInt64 {
         inventory.withLock { state in
             state.lastIncarnation = max(state.lastIncarnation + 1, WallTime.milliseconds)
             return state.lastIncarnation
         }
     }
 
-    private func forget(_ machine: QEMUMachine) {
+    /// Ends what goes on for a machine whose files are removed, and forgets it.
+    func drop(_ machine: QEMUMachine) async {
+        machine.freeze()
+        await machine.stopWatching()
+        forget(machine)
+    }
+
+    func forget(_ machine: QEMUMachine) {
         inventory.withLock { state in
             if state.machines[machine.uuid] === machine { state.machines[machine.uuid] = nil }
         }
     }
 
     /// What can be refused without looking at anything else.
-    private static func check(_ spec: MachineSpec) throws(BackendError) {
+    static func check(_ spec: MachineSpec) throws(BackendError) {
         let nameIsFine =
             !spec.name.isEmpty && spec.name.utf8.count <= 128 && spec.name.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
         guard nameIsFine, spec.directory.hasPrefix("/") else {

@@ -78,7 +78,8 @@ package final class QEMUHost: HostBackend {
     private static func capabilities(_ settings: QEMUSettings, _ disks: DiskImages) -> HostCapabilities {
         var flags: Set<Capability> = [
             .softShutdown, .reset, .pause, .save, .resizeDisks, .events, .consoleOutput, .consoleInput,
-            .consoleResumable, .hotplugDisk, .hotplugNIC, .diagnostics,
+            .consoleResumable, .hotplugDisk, .hotplugNIC, .diagnostics, .liveMigration, .liveStorageMigration,
+            .abortLiveMigration, .migratePaused,
         ]
         if disks.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing, .checkpoint]) }
         if disks.hasXorriso { flags.insert(.configDriveISO) }
@@ -264,12 +265,18 @@ package final class QEMUHost: HostBackend {
         return services
     }
 
+    /// A machine of this host's: none that is still another's, or already.
     func find(_ uuid: InstanceUUID) throws(BackendError) -> QEMUMachine {
-        _ = try services()
-        guard let machine = inventory.withLock({ $0.machines[uuid] }) else {
+        guard let machine = try findAny(uuid), machine.presence == .here else {
             throw BackendError(.notFound, "there is no machine \(uuid) on host \(name)")
         }
         return machine
+    }
+
+    /// The same whosever it is at the moment.
+    func findAny(_ uuid: InstanceUUID) throws(BackendError) -> QEMUMachine? {
+        _ = try services()
+        return inventory.withLock { $0.machines[uuid] }
     }
 
     /// Runs a primitive's work on a machine, one at a time, its errors those of backends.

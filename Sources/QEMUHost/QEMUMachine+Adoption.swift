@@ -56,6 +56,8 @@ extension QEMUMachine {
         guard answered == uuid.text else {
             throw BackendError(.conflict, "its monitor answers for machine \(answered ?? "?")")
         }
+        // Its other host, or the one who asks for it, decides what becomes of it.
+        guard presence == .here else { return }
         await discardExport()
         let limit = TimeLimit(settings.startTimeout)
         switch record.task {
@@ -74,6 +76,8 @@ extension QEMUMachine {
             try await finishRestoring()
         case .restoring:
             await takeBackRestoring()
+        case .leaving:
+            await takeBackLeaving()
         case nil where record.state == .saved || record.saved != nil:
             // Started to be restored, and nothing was written down yet.
             await takeBackRestoring()
@@ -101,6 +105,10 @@ extension QEMUMachine {
     private func adoptDead() async {
         let record = record
         await removeQuietly(files.monitor)
+        if record.presence != .here {
+            state.withLock { $0.record.process = nil }
+            return await saveIfPossible()
+        }
         if case .saving = record.task, (try? FileCalls.status(files.memory)) ?? nil != nil {
             // All of the memory was on disk, and QEMU was told to go.
             state.withLock { $0.record.process = nil }

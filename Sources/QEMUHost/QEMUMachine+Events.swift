@@ -88,6 +88,7 @@ extension QEMUMachine {
 
     private func handle(_ event: QMPEvent) async {
         logger.debug("QEMU event", metadata: ["event": "\(event.name)", "data": "\(event.data)"])
+        guard presence == .here else { return }
         let isGuests = event.data["guest"]?.boolValue ?? false
         switch event.name {
         case "SHUTDOWN":

@@ -168,6 +168,8 @@ extension QEMUMachine {
     }
 
     private func settle(_ state: inout State) {
+        // Whose machine it is decides what becomes of it: the end of a QEMU that waits is no news.
+        if state.record.presence != .here { return }
         switch state.ending {
         case .off(let reason):
             state.record.state = .off

@@ -41,6 +41,8 @@ extension QEMUMachine {
         let path = files.partialMemory
         try await services.work.run { _ in try FileCalls.writeNew(path, []) }
         try await lend(path, O_WRONLY)
+        // What a live migration has set would apply here too.
+        try await clearMigrationSettings()
         try await execute("migrate-set-parameters", ["max-bandwidth": Self.unlimitedBandwidth])
         try await execute("migrate", ["uri": "fd:memory"])
         try await untilMigrated(limit)
@@ -108,10 +110,11 @@ extension QEMUMachine {
         await saveIfPossible()
     }
 
-    private func untilNotMigrating() async {
+    func untilNotMigrating() async {
         for _ in 0..<50 {
             guard let answer = try? await execute("query-migrate") else { return }
-            guard ["active", "cancelling", "setup", "device"].contains(answer["status"]?.stringValue) else { return }
+            guard ["active", "cancelling", "setup", "device", "pre-switchover"].contains(answer["status"]?.stringValue)
+            else { return }
             do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
         }
     }

@@ -69,6 +69,7 @@ final class QEMUMachine: Sendable {
     }
 
     var record: MachineRecord { state.withLock { $0.record } }
+    var presence: MachineRecord.Presence { state.withLock { $0.record.presence } }
     var machineState: MachineState { state.withLock { $0.record.state } }
     var process: ProcessIdentity? { state.withLock { $0.record.process?.identity } }
 
@@ -167,6 +168,7 @@ final class QEMUMachine: Sendable {
         _ command: String,
         _ arguments: JSONObject = [:],
         descriptor: Int32? = nil,
+        isUrgent: Bool = false,
         deadline: Duration? = nil
     ) async throws(BackendError) -> JSONValue {
         let session = try await session()
@@ -175,6 +177,7 @@ final class QEMUMachine: Sendable {
                 command,
                 arguments,
                 descriptor: descriptor,
+                isUrgent: isUrgent,
                 deadline: deadline ?? settings.commandTimeout
             )
         } catch {

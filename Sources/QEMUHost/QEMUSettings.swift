@@ -57,6 +57,8 @@ package struct QEMUSettings: Sendable, Hashable {
     package var consolePipeBytes = 256 << 10
     /// `sync_state`: whether the machines' records survive a power cut too.
     package var syncState = true
+    /// The group `migration`.
+    package var migration = MigrationLimits()
     /// `images_path` of the whole service; `nil` = `images` below the state directory.
     package var imagesPath: String?
     /// `qemu_img_cmd` of the group `hyperv`.

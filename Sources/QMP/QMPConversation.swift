@@ -27,6 +27,8 @@ struct QMPConversation: Sendable {
     private var last: UInt64 = 0
 
     var isOpen: Bool { phase == .open }
+    /// Whether the monitor carries out some commands while its main loop is busy with others.
+    private(set) var offersOutOfBand = false
 
     /// The id of a new command, `nil` if too many are without an answer.
     mutating func command() -> UInt64? {
@@ -45,6 +47,7 @@ struct QMPConversation: Sendable {
         case .greeting:
             guard message["QMP"]?["version"]?["qemu"]?.objectValue != nil else { return violation("no greeting") }
             phase = .negotiation
+            offersOutOfBand = message["QMP"]?["capabilities"]?.arrayValue?.contains("oob") ?? false
             owed.insert(Self.negotiation)
             return .negotiate
         case .negotiation, .open:

@@ -67,6 +67,7 @@ final class QMPLink: ReactorHandler {
         _ command: String,
         _ arguments: JSONObject,
         descriptor: Int32?,
+        isUrgent: Bool,
         deadline: Duration
     ) throws(QMPError) -> UInt64 {
         let sent: Result<UInt64, QMPError> = state.withLock { state in
@@ -74,7 +75,8 @@ final class QMPLink: ReactorHandler {
             guard let id = state.conversation.command() else {
                 return .failure(QMPError(.timeout, "\(command) was not sent: too many commands have no answer"))
             }
-            if let error = transmit(command, arguments, id: id, descriptor: descriptor ?? -1, &state) {
+            let fails = transmit(command, arguments, id: id, descriptor: descriptor ?? -1, isUrgent: isUrgent, &state)
+            if let error = fails {
                 state.conversation.withdraw(id)
                 return .failure(error)
             }
@@ -132,9 +134,11 @@ final class QMPLink: ReactorHandler {
         _ arguments: JSONObject,
         id: UInt64,
         descriptor: Int32,
+        isUrgent: Bool = false,
         _ state: inout State
     ) -> QMPError? {
-        var message: JSONObject = ["execute": .string(command)]
+        let verb = isUrgent && state.conversation.offersOutOfBand ? "exec-oob" : "execute"
+        var message: JSONObject = [verb: .string(command)]
         if !arguments.isEmpty { message["arguments"] = .object(arguments) }
         message["id"] = .int(Int64(id))
         do {
@@ -249,7 +253,8 @@ final class QMPLink: ReactorHandler {
             switch state.conversation.received(message) {
             case .negotiate:
                 let id = QMPConversation.negotiation
-                if let error = transmit("qmp_capabilities", [:], id: id, descriptor: -1, &state) { return error }
+                let wanted: JSONObject = state.conversation.offersOutOfBand ? ["enable": ["oob"]] : [:]
+                if let error = transmit("qmp_capabilities", wanted, id: id, descriptor: -1, &state) { return error }
             case .answer(let id, let answer):
                 if let resume = settle(id, answer, &state) { resumes.append(resume) }
             case .event(let event): publish(event)

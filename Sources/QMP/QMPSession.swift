@@ -46,20 +46,23 @@ package final class QMPSession: Sendable {
     ///
     /// - Parameters:
     ///   - descriptor: goes along with the command, as `getfd` and `add-fd` want it; stays the caller's.
+    ///   - isUrgent: carried out at once, also while QEMU is stuck in another command; for the few commands that QEMU
+    ///     allows it for.
     ///   - deadline: for the answer. Afterwards whether the command was carried out is unknown.
     /// - Returns: what the monitor's `return` holds.
     package func execute(
         _ command: String,
         _ arguments: JSONObject = [:],
         descriptor: Int32? = nil,
+        isUrgent: Bool = false,
         deadline: Duration = .seconds(15)
     ) async throws(QMPError) -> JSONValue {
-        guard let descriptor else { return try await exchange(command, arguments, nil, deadline) }
+        guard let descriptor else { return try await exchange(command, arguments, nil, isUrgent, deadline) }
         let answer: QMPLink.Answer
         do {
             answer = try await descriptors.run {
                 do throws(QMPError) {
-                    return .success(try await exchange(command, arguments, descriptor, deadline))
+                    return .success(try await exchange(command, arguments, descriptor, isUrgent, deadline))
                 } catch {
                     return .failure(error)
                 }
@@ -86,10 +89,17 @@ package final class QMPSession: Sendable {
         _ command: String,
         _ arguments: JSONObject,
         _ descriptor: Int32?,
+        _ isUrgent: Bool,
         _ deadline: Duration
     ) async throws(QMPError) -> JSONValue {
         if Task.isCancelled { throw QMPError(.cancelled, "\(command) was given up before it was sent") }
-        let id = try link.send(command, arguments, descriptor: descriptor, deadline: deadline)
+        let id = try link.send(
+            command,
+            arguments,
+            descriptor: descriptor,
+            isUrgent: isUrgent,
+            deadline: deadline
+        )
         return try await link.answer(to: id).get()
     }
 

@@ -76,7 +76,7 @@ struct ConsoleOutput: Sendable {
     }
 
     /// Puts bytes that were taken and not read back in front.
-    mutating func putBack(_ bytes: ArraySlice<UInt8>) {
+    mutating func putBack(_ bytes: some Collection<UInt8>) {
         guard !bytes.isEmpty else { return }
         buffer.replaceSubrange(..<start, with: bytes)
         start = 0

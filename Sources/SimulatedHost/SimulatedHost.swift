@@ -128,7 +128,7 @@ package final class SimulatedHost: HostBackend {
         }
         eventHub.end()
         for machine in machines {
-            machine.freeze()
+            machine.freeze(takingBack: true)
             do { try await machine.save(withConsole: true) } catch { store.report(error, machine.uuid) }
         }
         letGo()

@@ -121,11 +121,12 @@ final class SimulatedMachine: Sendable {
         }
     }
 
-    /// Stops everything at once, and gives the console's reader the end of file.
-    func freeze() {
+    /// Stops everything at once, and gives the console's reader the end of file: after what it has not read yet, or,
+    /// when `takingBack`, at once, for the next worker's reader to get that.
+    func freeze(takingBack: Bool = false) {
         state.withLock { state in
             state.frozen = true
-            if state.pipe?.isAbandoned == true { state.loseReader() }
+            if takingBack { state.loseReader() }
             state.closePipe()
         }
     }
@@ -237,7 +238,7 @@ final class SimulatedMachine: Sendable {
 extension SimulatedMachine.State {
     /// Takes back what the reader left unread.
     mutating func loseReader() {
-        guard var pipe else { return }
+        guard let pipe else { return }
         guest.output.putBack(pipe.takeUnread())
         closePipe()
     }

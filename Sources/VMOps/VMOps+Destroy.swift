@@ -89,6 +89,7 @@ extension VMOps {
     func removeFiles(_ uuid: InstanceUUID) async throws {
         try await console.delete(uuid, directory: directory(uuid).path)
         let directory = directory(uuid)
+        try await backend.removeFiles(directory.path)
         let deadline = ContinuousClock.now + settings.removeDirectoryTimeout
         while true {
             do {

@@ -133,7 +133,10 @@ extension VMOps: MigrationPeer {
         let uuid = arriving.uuid
         if !ticket.sharesDirectory {
             let directory = directory(uuid)
-            undo.add("remove directory") { try await directory.remove() }
+            undo.add("remove directory") {
+                try await self.backend.removeFiles(directory.path)
+                try await directory.remove()
+            }
             _ = try await directory.create()
         }
         var spec = spec

@@ -1,3 +1,4 @@
+import Console
 import HostBackend
 import Journal
 import Logging
@@ -8,6 +9,9 @@ import Synchronization
 ///
 /// An instance that has left is no instance of this host any more; another one may take its uuid at any time.
 extension VMOps {
+    /// How often a console is looked at before it is taken for one that does not open.
+    private static let consoleLooks = 200
+
     /// The machine runs at the destination, or is about to.
     ///
     /// - Returns: the instance as the destination sees it, `nil` if it could not be asked.
@@ -134,11 +138,11 @@ extension VMOps {
         case .arrived:
             await adopt(record)
         case .left, .delivered:
-            leftovers.withLock { $0[record.uuid] = Instance(record) }
+            await takeUp(leftover: Instance(record), move)
         case .leaving:
             do {
                 if try await machine(record.uuid) == nil {
-                    leftovers.withLock { $0[record.uuid] = Instance(record) }
+                    await takeUp(leftover: Instance(record), move)
                 } else {
                     await adopt(record)
                 }
@@ -149,6 +153,21 @@ extension VMOps {
                 )
                 await adopt(record)
             }
+        }
+    }
+
+    /// What the machine printed before it left, and the earlier worker had not read, belongs to its log.
+    private func takeUp(leftover: Instance, _ move: InstanceMove) async {
+        leftovers.withLock { $0[leftover.uuid] = leftover }
+        // In a shared directory the log is the destination's as soon as that was told to run the machine.
+        let isOurs = !move.sharesDirectory || move.role == .leaving
+        guard isOurs, backend.capabilities.has(.consoleResumable) else { return }
+        await ensureConsole(leftover, mark: nil)
+        let directory = directory(leftover.uuid).path
+        for _ in 0..<Self.consoleLooks {
+            let status = try? await console.status(leftover.uuid, directory: directory)
+            guard status?.state == .connecting || status?.state == .idle else { return }
+            do { try await Task.sleep(for: .milliseconds(10)) } catch { return }
         }
     }
 

@@ -86,7 +86,10 @@ extension VMOps {
     private func buildSteps(_ instance: Instance, _ request: SpawnRequest, _ undo: inout Undo) async throws {
         let uuid = request.uuid
         let directory = directory(uuid)
-        undo.add("remove directory") { try await directory.remove() }
+        undo.add("remove directory") {
+            try await self.backend.removeFiles(directory.path)
+            try await directory.remove()
+        }
         if let aside = try await directory.create() {
             logger.warning(
                 "directory of another origin moved aside",

@@ -22,7 +22,7 @@ struct VmopsControl: AsyncParsableCommand {
             PowerOnCommand.self, RebootCommand.self, PauseCommand.self, UnpauseCommand.self, SuspendCommand.self,
             ResumeCommand.self, DestroyCommand.self, LiveMigrateCommand.self, GiveUpMigrationCommand.self,
             DrainCommand.self, ConsoleCommand.self, CallCommand.self, CastCommand.self, FanoutCommand.self,
-            VersionCommand.self,
+            PluginCommand.self, VersionCommand.self,
         ]
     )
 }

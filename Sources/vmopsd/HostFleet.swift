@@ -2,6 +2,7 @@ import Configuration
 import Console
 import Journal
 import Logging
+import PluginHost
 import RPCClient
 import RPCWorker
 import ServiceLifecycle
@@ -109,11 +110,11 @@ final class HostFleet: Service {
         }
     }
 
-    /// Instances and operations in progress, by host.
-    var load: [(host: String, instances: Int, operations: Int)] {
+    /// Instances and operations in progress, and the state of the plugin, by host.
+    var load: [(host: String, instances: Int, operations: Int, plugin: PluginStatus?)] {
         stacks.map { stack in
             let load = stack.operations.load
-            return (stack.name, load.instances, load.operations)
+            return (stack.name, load.instances, load.operations, stack.plugin)
         }
     }
 

@@ -1,10 +1,12 @@
 import ComputeRPC
 import Console
 import HostBackend
+import ImageStore
 import Journal
 import Logging
 import NovaCompute
 import OsloMessaging
+import PluginHost
 import QEMUHost
 import RPCClient
 import RPCWorker
@@ -70,14 +72,15 @@ struct HostStack: Sendable {
     let journal: Journal
     let operations: VMOps
     private let lock: HostDirectoryLock
+    private let logger: Logger
     private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
     private let nova: NovaParts?
-    private let logger: Logger
 
     init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
         var logger = logger
         logger[metadataKey: "host"] = "\(host.name)"
+        self.logger = logger
         name = host.name
         kind = host.backend
         try makeDirectories(host.directory)
@@ -109,7 +112,6 @@ struct HostStack: Sendable {
         allowedMethods = Box(Set(settings.limits.allowedMethods))
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
         nova = shared.nova
-        self.logger = logger
     }
 
     private static func backend(
@@ -137,12 +139,19 @@ struct HostStack: Sendable {
                 logger: logger
             )
         case .plugin:
-            throw BackendError(
-                .unimplemented,
-                "host \(host.name): backend = \(host.backend.rawValue) is not part of this version; use simulated or qemu"
+            return try PluginHost(
+                name: host.name,
+                settings: try PluginSettings(host),
+                directory: host.directory,
+                workerVersion: Version.text,
+                digest: { try await FileDigest.sha256(of: $0) },
+                logger: logger
             )
         }
     }
+
+    /// How the host's plugin is; `nil` for a host without one.
+    var plugin: PluginStatus? { (operations.backend as? PluginHost)?.status }
 
     func served(version: String) -> ServedHost {
         let injects = injectsPasswords
@@ -176,6 +185,13 @@ struct HostStack: Sendable {
     func apply(_ host: HostSettings, _ settings: Settings) {
         operations.settings = OperationSettings(host, settings)
         operations.console.settings = ConsoleSettings(host)
+        if let plugin = operations.backend as? PluginHost {
+            do {
+                plugin.settings = try PluginSettings(host)
+            } catch {
+                logger.error("options of the plugin not changed", metadata: ["error": "\(error)"])
+            }
+        }
         injectsPasswords.value = host.hyperv.configDriveInjectPassword
         allowedMethods.value = Set(settings.limits.allowedMethods)
     }

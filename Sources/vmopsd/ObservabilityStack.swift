@@ -65,11 +65,13 @@ enum StatusDocument {
             ],
             "hosts": .array(
                 hosts.load.map { load in
-                    [
+                    var host: JSONObject = [
                         "name": .string(load.host),
                         "instances": .int(Int64(load.instances)),
                         "operations": .int(Int64(load.operations)),
                     ]
+                    host["plugin"] = load.plugin.map { .object($0.json) }
+                    return .object(host)
                 }
             ),
         ]

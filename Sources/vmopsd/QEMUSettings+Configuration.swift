@@ -1,6 +1,7 @@
 import QEMUHost
 
 import struct Configuration.HostSettings
+import struct Configuration.MigrationSettings
 import struct Configuration.Settings
 
 extension QEMUSettings {
@@ -24,5 +25,31 @@ extension QEMUSettings {
         syncState = options.syncState
         imagesPath = settings.imagesPath
         qemuImgCommand = host.hyperv.qemuImgCommand
+        migration = MigrationLimits(host.migration)
+    }
+}
+
+extension MigrationLimits {
+    init(_ settings: MigrationSettings) {
+        self.init()
+        address = settings.address
+        ports = settings.ports
+        bandwidth = settings.bandwidth
+        progressTimeout = settings.progressTimeout
+        switchoverTimeout = settings.switchoverTimeout
+        downtime = settings.downtime
+        maximumDowntime = settings.maximumDowntime
+        autoConverge = settings.autoConverge
+        completionTimeout = settings.completionTimeout
+        lastResort = LastResort(rawValue: settings.timeoutAction.rawValue) ?? .abort
+        channels = settings.channels
+        tls = settings.tls.map { files in
+            MigrationCertificates(
+                authority: files.authorityFile,
+                certificate: files.certificateFile,
+                key: files.keyFile,
+                name: files.name
+            )
+        }
     }
 }

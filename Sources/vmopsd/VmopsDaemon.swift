@@ -7,7 +7,8 @@ struct VmopsDaemon: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "vmopsd",
         abstract: "Serves hypervisor hosts over oslo.messaging.",
-        version: Version.text
+        version: Version.text,
+        subcommands: [PluginHostCommand.self]
     )
 
     @Option(name: .customLong("config-file"), help: "A configuration file; may be repeated, later files win.")

@@ -8,7 +8,7 @@ import Testing
 @testable import AMQPTransport
 
 /// What happens when links break, against the shared broker behind a proxy.
-@Suite(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(5)))
 struct RecoveryTests {
     /// Runs `body` with a proxy and a URL of a virtual host of its own behind it.
     private func withProxy(_ body: @Sendable (FaultProxy, _ url: String) async throws -> Void) async throws {

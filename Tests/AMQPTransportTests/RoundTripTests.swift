@@ -7,7 +7,7 @@ import Testing
 @testable import AMQPTransport
 
 /// Against a real broker, each test in a virtual host of its own.
-@Suite(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(5)))
 struct RoundTripTests {
     @Test(arguments: [0, 1, 100, 131_064, 131_065, 1 << 20]) func aBodyArrivesAsItWasSent(size: Int) async throws {
         var generator = SplitMix(state: UInt64(size))

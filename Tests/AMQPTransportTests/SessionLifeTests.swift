@@ -9,7 +9,7 @@ import Testing
 @testable import AMQPTransport
 
 /// Beginning and end of sessions.
-@Suite(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(5)))
 struct SessionLifeTests {
     private func session(
         _ url: String,

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Messages and requests as no well-behaved client sends them: each is refused clearly, and others are served meanwhile.
-@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(5)))
 struct BadInputTests {
     @Test func messagesThatCannotBeReadAreRejectedCountedAndLogged() async throws {
         try await Bench.run { bench in

@@ -11,26 +11,13 @@ import Testing
     .serialized
 )
 struct BrokerTroubleTests {
-    private static let options = [
-        "oslo_messaging_rabbit": ["heartbeat_timeout_threshold": "4"],
-        "simulated": ["delay_set_state_ms": "20", "migration_ms": "60", "boot_lines": "3", "lines_per_second": "20"],
-    ]
-
     /// How often each trouble comes.
     private static let rounds = TestForm.number("VMOPS_TEST_TROUBLES", short: 1, long: 10)
 
-    private static func traffic(losesRequests: Bool = false) -> Traffic.Settings {
-        var settings = Traffic.Settings(drivers: 6, floodTargets: 4, floodWave: 20, pause: .milliseconds(10))
-        settings.losesRequests = losesRequests
-        // Where requests are lost, those who wait for them must not wait long.
-        if losesRequests { settings.timeout = .seconds(8) }
-        return settings
-    }
-
     @Test func theBrokerIsRestartedBlockedAndRefuses() async throws {
         try await PrivateBroker.run { broker in
-            try await Bench.run(DaemonSettings(options: Self.options, url: broker.url)) { bench in
-                try await Traffic.run(bench, Self.traffic()) { traffic in
+            try await Bench.run(DaemonSettings(options: BrokerRounds.options, url: broker.url)) { bench in
+                try await Traffic.run(bench, BrokerRounds.traffic()) { traffic in
                     for _ in 0..<Self.rounds {
                         try await traffic.survives("connections closed by the administrator") {
                             try await broker.closeConnections(virtualHost: "/")
@@ -44,33 +31,17 @@ struct BrokerTroubleTests {
         }
     }
 
-    /// Replies and unsaved requests go with a broker's memory: callers may time out, but nothing is half done.
     @Test func theBrokerIsStoppedAndKilledAndLosesQueues() async throws {
-        try await PrivateBroker.run { broker in
-            try await Bench.run(DaemonSettings(options: Self.options, url: broker.url)) { bench in
-                try await Traffic.run(bench, Self.traffic(losesRequests: true)) { traffic in
-                    for _ in 0..<Self.rounds {
-                        try await traffic.survives("orderly restart of the broker") { try await broker.restart() }
-                        try await traffic.survives("kill -9 of the broker") {
-                            try await broker.kill()
-                            try await broker.start()
-                        }
-                        try await traffic.survives("deleted queues") { try await broker.deleteQueues() }
-                    }
-                    let queues = try await broker.queueNames(virtualHost: "/")
-                    #expect(queues.contains("compute.host-a") && queues.contains("compute.host-b"))
-                }
-            }
-        }
+        try await BrokerRounds.losses(Self.rounds) { _ in }
     }
 
     @Test func theNetworkFreezesAndBreaks() async throws {
         try await PrivateBroker.run { broker in
             try await FaultProxy.run(to: broker) { proxy in
-                var settings = DaemonSettings(options: Self.options)
+                var settings = DaemonSettings(options: BrokerRounds.options)
                 settings.url = broker.transportURL(virtualHost: "", port: proxy.port)
                 try await Bench.run(settings, clientURL: broker.url) { bench in
-                    try await Traffic.run(bench, Self.traffic()) { traffic in
+                    try await Traffic.run(bench, BrokerRounds.traffic()) { traffic in
                         for _ in 0..<Self.rounds {
                             try await traffic.survives("reset connections") { try await proxy.cut() }
                             try await traffic.survives("silent freeze") { try await proxy.freezeUntilNoticed(.both) }
@@ -91,13 +62,13 @@ struct BrokerTroubleTests {
         try await NetworkNamespace.run { network in
             let listener = ["listeners.tcp.9": "\(network.outside):5672"]
             try await PrivateBroker.run(configuration: listener) { broker in
-                var settings = DaemonSettings(options: Self.options)
+                var settings = DaemonSettings(options: BrokerRounds.options)
                 settings.url = "rabbit://guest:guest@\(network.outside):5672/"
                 settings.command = network.command(Checkout.program("vmopsd"))
                 // guest may only come from this machine, and does: but the broker sees another address.
                 try await broker.evaluate("application:set_env(rabbit, loopback_users, [])")
                 try await Bench.run(settings, clientURL: broker.url) { bench in
-                    try await Traffic.run(bench, Self.traffic()) { traffic in
+                    try await Traffic.run(bench, BrokerRounds.traffic()) { traffic in
                         for _ in 0..<Self.rounds {
                             try await traffic.survives("network cut without a word") {
                                 let losses = bench.daemon.logLines.count { $0.contains("connection lost") }
@@ -115,41 +86,16 @@ struct BrokerTroubleTests {
     }
 
     @Test func aNodeOfAClusterIsLost() async throws {
-        try await PrivateBroker.runCluster { nodes in
-            var options = Self.options
-            options["oslo_messaging_rabbit"]?["rabbit_quorum_queue"] = "true"
-            var settings = DaemonSettings(options: options)
-            // The second node leads the queues, for they are declared through it.
-            let order = [nodes[1], nodes[2], nodes[0]]
-            settings.url = "rabbit://" + order.map { "guest:guest@127.0.0.1:\($0.port)" }.joined(separator: ",") + "/"
-            try await Bench.run(settings, clientURL: nodes[0].url, quorumQueues: true) { bench in
-                // Of the daemon: the client is connected to the first node.
-                try await eventually("a connection to the second node") {
-                    try await nodes[1].evaluate("rabbit_networking:local_connections()") != "[]"
-                }
-                try await Traffic.run(bench, Self.traffic()) { traffic in
-                    for _ in 0..<Self.rounds {
-                        try await traffic.survives("kill -9 of the node that leads the queues") {
-                            try await nodes[1].kill()
-                        }
-                        try await traffic.survives("its return") { try await nodes[1].start() }
-                        try await traffic.survives("orderly end of the node that serves now") {
-                            try await nodes[2].stop()
-                        }
-                        try await traffic.survives("its return") { try await nodes[2].start() }
-                    }
-                }
-            }
-        }
+        try await BrokerRounds.cluster(Self.rounds) { _ in }
     }
 
     @Test func aDeadFirstHostIsPassedOver() async throws {
         try await PrivateBroker.run { broker in
-            var settings = DaemonSettings(options: Self.options)
+            var settings = DaemonSettings(options: BrokerRounds.options)
             // Nothing listens on port 1.
             settings.url = "rabbit://guest:guest@127.0.0.1:1,guest:guest@127.0.0.1:\(broker.port)/"
             try await Bench.run(settings, clientURL: broker.url) { bench in
-                try await Traffic.run(bench, Self.traffic(losesRequests: true)) { traffic in
+                try await Traffic.run(bench, BrokerRounds.traffic(losesRequests: true)) { traffic in
                     try await traffic.survives("kill -9 of the living one") {
                         try await broker.kill()
                         try await broker.start()

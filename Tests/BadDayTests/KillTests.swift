@@ -38,7 +38,7 @@ struct KillTests {
 
 extension Bench {
     /// Real machines outlive their worker, and are not to outlive the test.
-    fileprivate func destroyAll(_ hosts: [String]) async {
+    func destroyAll(_ hosts: [String]) async {
         try? await daemon.kill()
         try? await daemon.start()
         for host in hosts {

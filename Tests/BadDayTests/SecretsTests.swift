@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What the log has of operations, and what it must not have.
-@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(5)))
 struct SecretsTests {
     @Test func anOperationIsOneLineWithWhatOneSearchesFor() async throws {
         try await Bench.run { bench in

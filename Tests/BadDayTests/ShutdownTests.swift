@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// SIGTERM and SIGHUP.
-@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(5)))
 struct ShutdownTests {
     @Test func acceptedOperationsAreFinishedAndAnsweredBeforeTheEnd() async throws {
         let settings = DaemonSettings(options: ["simulated": ["delay_set_state_ms": "1500"]])

@@ -6,13 +6,16 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// `VMOPS_SOAK_MINUTES`: two daemons under moderate traffic for so long, on one broker that suffers every fault in
-/// turn. One is killed every few seconds, the other never ends: its memory and descriptors are sampled.
+/// `VMOPS_SOAK_MINUTES`: three daemons under moderate traffic for so long, on one broker that suffers every fault in
+/// turn. One is killed every few seconds, one has real machines and is killed now and then, and one never ends: its
+/// memory and descriptors are sampled. Beside them others have, one after the other, a cluster that loses nodes, a broker
+/// that loses queues, and a failing disk.
 @Suite(.enabled(if: TestForm.soakMinutes != nil && PrivateBroker.isAvailable), .timeLimit(.minutes(200)))
 struct SoakTests {
 
     private static let killed = ["host-a", "host-b"]
     private static let lasting = ["host-c", "host-d"]
+    private static let guests = ["host-q", "host-r"]
 
     private static func daemon(_ hosts: [String], _ url: String) -> DaemonSettings {
         DaemonSettings(
@@ -42,6 +45,8 @@ struct SoakTests {
     @Test func nothingIsLostDoubledOrLeakedForLong() async throws {
         let end = ContinuousClock.now + .seconds(60 * (TestForm.soakMinutes ?? 1))
         let report = SoakReport()
+        // Also of a soak that fails.
+        defer { report.print() }
         try await PrivateBroker.run { broker in
             try await FaultProxy.run(to: broker) { proxy in
                 let url = broker.transportURL(virtualHost: "", port: proxy.port)
@@ -49,12 +54,9 @@ struct SoakTests {
                     group.addTask {
                         try await Bench.run(Self.daemon(Self.killed, url), clientURL: broker.url) { bench in
                             let counts = try await Traffic.run(bench, Self.traffic(Self.killed)) { traffic in
-                                while ContinuousClock.now < end {
-                                    try await Task.sleep(for: .milliseconds(Int.random(in: 2_000...22_000)))
-                                    report.killed(try await traffic.killOnce())
-                                }
+                                try await Self.kill(traffic, every: 2_000...22_000, report, until: end)
                             }
-                            report.ended("killed", counts)
+                            report.ended("simulated hosts, killed", counts)
                         }
                     }
                     group.addTask {
@@ -63,24 +65,84 @@ struct SoakTests {
                                 try await withThrowingTaskGroup(of: Void.self) { group in
                                     group.addTask { try await Self.sample(bench, report, until: end) }
                                     group.addTask { try await Self.trouble(traffic, broker, proxy, until: end) }
-                                    // The first failure ends the soak, not the last.
                                     while try await group.next() != nil {}
                                 }
                             }
-                            report.ended("lasting", counts)
+                            report.ended("simulated hosts, never killed", counts)
                         }
                     }
-                    try await group.waitForAll()
+                    if QEMUProgram.isInstalled {
+                        group.addTask { try await Self.runGuests(url, broker, report, until: end) }
+                    }
+                    // The first failure ends the soak, not the last.
+                    while try await group.next() != nil {}
                 }
             }
         }
-        report.print()
         // The first samples are of a process that still fills its caches.
         let samples = report.samples
         if let last = samples.last, samples.count > 20 {
             let settled = samples[samples.count / 4]
             #expect(last.descriptors <= settled.descriptors + 8)
             #expect(last.residentKiB < settled.residentKiB + 32 << 10)
+        }
+    }
+
+    @Test func clustersBrokersAndDisksFailForLong() async throws {
+        let end = ContinuousClock.now + .seconds(60 * (TestForm.soakMinutes ?? 1))
+        let report = SoakReport()
+        defer { report.print() }
+        while ContinuousClock.now < end {
+            try await BrokerRounds.cluster(1) { report.ended("cluster that loses nodes", $0) }
+            if ContinuousClock.now >= end { return }
+            try await BrokerRounds.losses(1) { report.ended("broker restarted, killed, queues deleted", $0) }
+            if ContinuousClock.now >= end { return }
+            if TestBroker.isAvailable, DiskFaults.compiler != nil {
+                try await DiskTests.soak { report.ended("failing disk", $0) }
+            }
+            try await Task.sleep(for: .seconds(10))
+        }
+    }
+
+    /// - Parameter pause: milliseconds from a start to the next kill.
+    private static func kill(
+        _ traffic: Traffic,
+        every pause: ClosedRange<Int>,
+        _ report: SoakReport,
+        until end: ContinuousClock.Instant
+    ) async throws {
+        while ContinuousClock.now < end {
+            // The moment is meant to be any.
+            try await Task.sleep(for: .milliseconds(Int.random(in: pause)))
+            report.killed(try await traffic.killOnce())
+        }
+    }
+
+    private static func runGuests(
+        _ url: String,
+        _ broker: PrivateBroker,
+        _ report: SoakReport,
+        until end: ContinuousClock.Instant
+    ) async throws {
+        var daemon = TestBackend.qemu.daemon(hosts: guests, simulated: [:])
+        daemon.url = url
+        daemon.options["oslo_messaging_rabbit"] = ["heartbeat_timeout_threshold": "4"]
+        var settings = traffic(guests)
+        settings.drivers = 2
+        settings.floodTargets = 0
+        settings.pause = .seconds(2)
+        settings.backend = .qemu
+        let traffic = settings
+        try await Bench.run(daemon, clientURL: broker.url) { bench in
+            do {
+                let counts = try await Traffic.run(bench, traffic) { traffic in
+                    try await kill(traffic, every: 15_000...60_000, report, until: end)
+                }
+                report.ended("QEMU hosts, killed", counts)
+            } catch {
+                await bench.destroyAll(guests)
+                throw error
+            }
         }
     }
 
@@ -119,63 +181,5 @@ struct SoakTests {
                 }
             }
         }
-    }
-}
-
-/// What a soak has to tell, as the table of `docs/reliability.md`.
-final class SoakReport: Sendable {
-    private struct State {
-        var samples: [ProcessFigures] = []
-        var counts: [String: TrafficCounts] = [:]
-        var kills = 0
-        var slowestStart = Duration.zero
-    }
-
-    private let state = Mutex(State())
-    private let start = ContinuousClock.now
-
-    var samples: [ProcessFigures] { state.withLock { $0.samples } }
-
-    func killed(_ served: Duration) {
-        state.withLock { state in
-            state.kills += 1
-            state.slowestStart = max(state.slowestStart, served)
-        }
-    }
-
-    func sampled(_ figures: ProcessFigures) {
-        let number = state.withLock { state in
-            state.samples.append(figures)
-            return state.samples.count
-        }
-        Swift.print("sample \(number) at \(ContinuousClock.now - start): \(figures)")
-    }
-
-    func ended(_ name: String, _ counts: TrafficCounts) { state.withLock { $0.counts[name] = counts } }
-
-    func print() {
-        let state = state.withLock { $0 }
-        let all = state.counts.values
-        let first = state.samples.first
-        let last = state.samples.last
-        let most = state.samples.map(\.residentKiB).max() ?? 0
-        let rows = [
-            ("minutes", "\((ContinuousClock.now - start).components.seconds / 60)"),
-            ("kills of the one daemon", "\(state.kills)"),
-            ("faults of broker and network, both daemons", "\(all.reduce(0) { $0 + $1.faults.count })"),
-            ("changes sent", "\(all.reduce(0) { $0 + $1.changes })"),
-            ("calls among them, answered", "\(all.reduce(0) { $0 + $1.calls }), \(all.reduce(0) { $0 + $1.answered })"),
-            ("calls without an answer", "\(all.reduce(0) { $0 + $1.unanswered })"),
-            ("longest from a start until all hosts answered", "\(state.slowestStart)"),
-            ("RSS of the lasting daemon: first, last, most", Self.mebibytes(first, last, most)),
-            ("its descriptors: first, last", "\(first?.descriptors ?? 0), \(last?.descriptors ?? 0)"),
-            ("its threads: first, last", "\(first?.threads ?? 0), \(last?.threads ?? 0)"),
-        ]
-        Swift.print("| soak | |\n|---|---|")
-        for row in rows { Swift.print("| \(row.0) | \(row.1) |") }
-    }
-
-    private static func mebibytes(_ first: ProcessFigures?, _ last: ProcessFigures?, _ most: Int) -> String {
-        "\((first?.residentKiB ?? 0) >> 10), \((last?.residentKiB ?? 0) >> 10), \(most >> 10) MiB"
     }
 }

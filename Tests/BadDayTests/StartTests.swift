@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// What stands in the way of a start, and what the operator is told.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct StartTests {
     /// Runs the program to its end.
     private func vmopsd(_ arguments: String...) async throws -> (status: Int32, output: String, error: String) {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `vmopsctl console` on a terminal.
-@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(5)))
 struct TerminalTests {
     private static let settings = DaemonSettings(options: ["simulated": ["boot_lines": "3"]])
 

@@ -9,7 +9,7 @@ import VMOps
 
 @testable import ComputeRPC
 
-@Suite(.timeLimit(.minutes(1))) struct ConfigDriveTests {
+@Suite(.timeLimit(.minutes(5))) struct ConfigDriveTests {
     private func extracted(_ driver: TestDriver, _ instance: JSONObject) async throws -> String {
         let uuid = instance["uuid"]?.stringValue ?? ""
         let target = driver.directory + "/extracted"

@@ -11,7 +11,7 @@ import VMOps
 
 @testable import ComputeRPC
 
-@Suite(.timeLimit(.minutes(1))) struct DriverMethodTests {
+@Suite(.timeLimit(.minutes(5))) struct DriverMethodTests {
     private static let withInstance = [
         "abort_live_migration", "attach_interface", "attach_volume", "console_marks", "console_read",
         "console_status", "console_write", "destroy", "detach_interface", "detach_volume", "get_console_output",

@@ -8,7 +8,7 @@ import VMOps
 @testable import ComputeRPC
 
 /// Arguments that try to reach a path, a command line or too much memory.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(5)))
 struct HostileArgumentTests {
     /// Text that means something to a file system, a shell, a program's option parser, QEMU or a terminal.
     static let texts = [

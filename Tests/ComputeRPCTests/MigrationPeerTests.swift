@@ -13,7 +13,7 @@ import VMOps
 @testable import ComputeRPC
 
 /// Two hosts that are not of one process and reach each other by remote methods only; here without a broker.
-@Suite(.timeLimit(.minutes(1))) struct MigrationPeerTests {
+@Suite(.timeLimit(.minutes(5))) struct MigrationPeerTests {
     /// Carries calls to the endpoints of the test, as JSON text.
     private final class Wire: HostCaller, MigrationPeers {
         struct Silence: Error {}

@@ -8,7 +8,7 @@ import VMOps
 
 @testable import ComputeRPC
 
-@Suite(.timeLimit(.minutes(1))) struct OperationRecoveryTests {
+@Suite(.timeLimit(.minutes(5))) struct OperationRecoveryTests {
     private func decision(_ driver: TestDriver, _ method: String, _ instance: JSONValue) async -> String {
         let request = RPCRequest(method: method, args: ["instance": instance, "dest": "host-b"], uniqueID: "u")
         switch await OperationRecovery(operations: driver.operations).decide(request) {

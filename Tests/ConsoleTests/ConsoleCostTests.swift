@@ -8,7 +8,7 @@ import Testing
 @testable import Console
 
 /// What capture costs, counted and not timed.
-@Suite(.timeLimit(.minutes(1))) struct ConsoleCostTests {
+@Suite(.timeLimit(.minutes(5))) struct ConsoleCostTests {
     @Test func bytesThatComeOneByOneAreMovedTogether() async throws {
         let directory = try TestDirectory()
         let engine = try ConsoleEngine()

@@ -8,7 +8,7 @@ import Testing
 @testable import Console
 
 /// Disks that are full or slow.
-@Suite(.timeLimit(.minutes(1))) struct ConsoleTroubleTests {
+@Suite(.timeLimit(.minutes(5))) struct ConsoleTroubleTests {
     private static func makeLog(
         _ directory: TestDirectory,
         _ settings: ConsoleSettings,

@@ -6,7 +6,7 @@ import Testing
 @testable import Console
 
 /// What goes from a pipe into the segments.
-@Suite(.timeLimit(.minutes(1))) struct SegmentPipeTests {
+@Suite(.timeLimit(.minutes(5))) struct SegmentPipeTests {
     /// Lets the store take all that the pipe holds.
     private func take(_ guest: GuestPipe, _ store: inout SegmentStore) throws -> (taken: Int, state: PipeState) {
         let pipe = try #require(ReactorPipe(guest.descriptor.fileDescriptor))

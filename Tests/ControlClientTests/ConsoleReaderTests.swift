@@ -62,7 +62,7 @@ private final class FakeConsole: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct ConsoleReaderTests {
+@Suite(.timeLimit(.minutes(5))) struct ConsoleReaderTests {
     @Test func allThatIsKeptIsReadExactly() async throws {
         let text = String(repeating: "a line of text\n", count: 50_000)
         let console = FakeConsole(text)

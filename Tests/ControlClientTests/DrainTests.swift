@@ -5,7 +5,7 @@ import Testing
 
 @testable import ControlClient
 
-@Suite(.timeLimit(.minutes(1))) struct DrainTests {
+@Suite(.timeLimit(.minutes(5))) struct DrainTests {
     private static func instance(_ number: Int, _ host: String = "host-a", _ state: String = "running") -> JSONValue {
         let digits = String(number)
         let padded = String(repeating: "0", count: 12 - digits.count) + digits

@@ -11,7 +11,7 @@ import Testing
 @Suite(
     .enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)),
     .enabled(if: Cost.isPlainBuild, "counts nothing under sanitizers"),
-    .timeLimit(.minutes(3))
+    .timeLimit(.minutes(5))
 )
 struct RequestCostTests {
     private static let requests = 2048

@@ -53,7 +53,7 @@ private func writeImage(_ path: String, size: Int) throws {
     try file.close()
 }
 
-@Suite(.timeLimit(.minutes(1))) struct DiskImagesTests {
+@Suite(.timeLimit(.minutes(5))) struct DiskImagesTests {
     // MARK: Disks without tools
 
     @Test func blankRawDiskIsSparseAndNeedsNoTool() async throws {
@@ -202,7 +202,7 @@ private func writeImage(_ path: String, size: Int) throws {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)), .enabled(if: images().hasQemuImg, "needs qemu-img (package qemu-utils)"))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: images().hasQemuImg, "needs qemu-img (package qemu-utils)"))
 struct QemuImgTests {
     @Test func overlayGrowsAndKnowsItsBase() async throws {
         try await withTemporaryDirectory { directory in
@@ -289,7 +289,7 @@ struct QemuImgTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)), .enabled(if: images().hasXorriso, "needs xorriso (package xorriso)"))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: images().hasXorriso, "needs xorriso (package xorriso)"))
 struct ConfigDriveTests {
     @Test func driveHasTheLabelAndTheFiles() async throws {
         try await withTemporaryDirectory { directory in

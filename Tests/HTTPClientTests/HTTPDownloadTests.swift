@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct HTTPDownloadTests {
+@Suite(.timeLimit(.minutes(5))) struct HTTPDownloadTests {
     private static let size = 300_000
 
     private func withDownload(

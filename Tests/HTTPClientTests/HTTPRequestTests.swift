@@ -4,7 +4,7 @@ import Support
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct HTTPRequestTests {
+@Suite(.timeLimit(.minutes(5))) struct HTTPRequestTests {
     @Test func methodHeadersAndBodyArriveAndTheConnectionIsUsedAgain() async throws {
         try await WebServer.run { server in
             let client = try HTTPClient(logger: quiet)

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// What tests do to a broker reaches a real client of it.
-@Suite(.timeLimit(.minutes(3))) struct BrokerControlTests {
+@Suite(.timeLimit(.minutes(5))) struct BrokerControlTests {
     /// Consumes from a queue and tells in one line each what the broker does to it.
     private static let client = """
         import sys, threading, amqp

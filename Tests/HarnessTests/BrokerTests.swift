@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite struct BrokerTests {
-    @Test(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(1)))
+    @Test(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(5)))
     func virtualHostsLastAsLongAsTheirBody() async throws {
         let broker = try #require(TestBroker.shared)
         let name = try await broker.withVirtualHost { url in
@@ -16,7 +16,7 @@ import Testing
         #expect(try await broker.evaluate("rabbit_vhost:exists(<<\"\(name)\">>)") == "false")
     }
 
-    @Test(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(1)))
+    @Test(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(5)))
     func anErrorInTheBodyLeavesNoVirtualHost() async throws {
         struct Planned: Error {}
         let broker = try #require(TestBroker.shared)
@@ -27,7 +27,7 @@ import Testing
         #expect(try await broker.evaluate("rabbit_vhost:exists(<<\"\(name)\">>)") == "false")
     }
 
-    @Test(.enabled(if: PrivateBroker.isAvailable), .timeLimit(.minutes(3)))
+    @Test(.enabled(if: PrivateBroker.isAvailable), .timeLimit(.minutes(5)))
     func aPrivateBrokerKeepsItsPortOverCrashesAndRestarts() async throws {
         let directory = try await PrivateBroker.run(tls: true) { broker in
             let port = broker.port

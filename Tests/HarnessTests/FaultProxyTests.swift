@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"), .timeLimit(.minutes(5)))
 struct FaultProxyTests {
     /// Connects, sends lines' worth of AMQP header on demand, and tells how many bytes came or how it broke.
     private static let client = """

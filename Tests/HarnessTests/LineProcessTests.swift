@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct LineProcessTests {
+@Suite(.timeLimit(.minutes(5))) struct LineProcessTests {
     @Test func linesGoBothWays() async throws {
         try await LineProcess.run("cat", []) { process in
             #expect(try await process.ask("één") == "één")

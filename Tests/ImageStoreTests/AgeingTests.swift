@@ -5,7 +5,7 @@ import ImageStore
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct AgeingTests {
+@Suite(.timeLimit(.minutes(5))) struct AgeingTests {
     private func with(_ age: Duration = .zero, _ body: (StoreBox, String) async throws -> Void) async throws {
         try await StoreBox.with {
             $0.minimumAge = age

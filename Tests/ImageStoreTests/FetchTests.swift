@@ -5,7 +5,7 @@ import ImageStore
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct FetchTests {
+@Suite(.timeLimit(.minutes(5))) struct FetchTests {
     private static let size = 300_032
 
     private func withServer(

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Files that must not become images, by name and by fetch.
-@Suite(.timeLimit(.minutes(2))) struct HostileImageTests {
+@Suite(.timeLimit(.minutes(5))) struct HostileImageTests {
     /// Refused under every way in, leaving nothing behind.
     private func expectRefusal(
         _ words: String,

@@ -4,7 +4,7 @@ import ImageStore
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct NamedImageTests {
+@Suite(.timeLimit(.minutes(5))) struct NamedImageTests {
     @Test func imagesAreFoundByTheirPlainAndTheirExtendedName() async throws {
         try await StoreBox.with { box in
             try write(box.images + "/plain", [UInt8](repeating: 1, count: 1 << 20))

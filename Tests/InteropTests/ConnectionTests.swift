@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Transport URLs as deployments write them.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct ConnectionTests {
     @Test(arguments: OsloVersion.allCases)
     func aDeadFirstBrokerIsPassedOver(version: OsloVersion) async throws {
@@ -61,7 +61,7 @@ struct ConnectionTests {
 }
 
 /// TLS between vmopsd and a broker that asks for it.
-@Suite(.needsPrivateBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsPrivateBroker, .needsPython, .timeLimit(.minutes(5)))
 struct TLSTests {
     @Test func aClientCertificateIsShownAndTheBrokerIsVerified() async throws {
         try await PrivateBroker.run(tls: true, configuration: ["ssl_options.fail_if_no_peer_cert": "true"]) { broker in

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The examples for Python in the documents run as they stand there.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(2)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct DocumentationTests {
     @Test(arguments: OsloVersion.allCases)
     func theProtocolsExampleRuns(version: OsloVersion) async throws {

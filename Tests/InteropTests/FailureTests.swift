@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What goes wrong on a host is raised at the Python client as the class it can handle.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct FailureTests {
     private static let absent: JSONValue = ["uuid": "3f0b6d5e-0c4d-4f55-9d0a-7a1f4e0d9b11"]
     private static let oneHost = DaemonSettings(hosts: ["host-a"])

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Calls that take long live by heartbeats when they are monitored, and only then.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct LongCallTests {
     private static let slow = DaemonSettings(
         hosts: ["host-a"],

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What vmopsd takes and sends, in a session that calls every method, agrees with `schemas/`.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct MessageSchemaTests {
     /// The methods that were called with success.
     private final class Coverage: Sendable {

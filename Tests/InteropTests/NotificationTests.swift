@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What happens to instances is told to a stock Python listener, under Nova's names.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct NotificationTests {
     private static let settings = DaemonSettings(
         hosts: ["host-a"],

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What a Python client sends reaches the hosts that it names, and versions and names are judged as Python does.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct RequestTests {
     @Test(arguments: OsloVersion.allCases)
     func callsAndCastsReachTheirHosts(version: OsloVersion) async throws {

@@ -10,7 +10,7 @@ import Testing
 import VMOps
 
 /// `schemas/` describes what real peers send and what the code has.
-@Suite(.needsPython, .timeLimit(.minutes(2)))
+@Suite(.needsPython, .timeLimit(.minutes(5)))
 struct SchemaTests {
     @Test func theSchemasAreSchemas() async throws {
         try await SchemaChecker.run { (checker: SchemaChecker) async throws in

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What is declared is what the Python library declares, so that both serve one topic side by side.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct TopologyTests {
     private static let configurations: [(captured: String, options: [String: String])] = [
         ("default", [:]),

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Values that Python's JSON writes arrive, and come back, as they are; also those that are no JSON by the letter.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct ValueTests {
     private static let oneHost = DaemonSettings(hosts: ["host-a"])
 

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Every request that was ever captured is read, dispatched and answered by the real process.
-@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(3)))
+@Suite(.needsBroker, .needsPython, .timeLimit(.minutes(5)))
 struct VectorReplayTests {
     @Test func everyCapturedRequestIsTakenAndEveryCallAnswered() async throws {
         let vectors = try OsloVector.all(prefix: "request-")

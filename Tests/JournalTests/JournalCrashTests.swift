@@ -6,7 +6,7 @@ import Testing
 @testable import Journal
 
 /// Each test runs the writer in a process of its own.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct JournalCrashTests {
     /// Requests in flight in the child.
     private static let window = 50

@@ -51,7 +51,7 @@ extension Journal {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct JournalTests {
     let directory: TemporaryDirectory
 

@@ -72,7 +72,7 @@ struct LiveMigrationTests {
     @Test func aFailedTransferLeavesTheInstanceWhereItWas() async throws {
         try await ControlPlane.run(
             conductor: true,
-            options: ["simulated": ["fault_migrate": "always"]]
+            options: ["simulated": ["fault_migrate_precopy": "always internal"]]
         ) { nova in
             let uuid = try await nova.boot()
             let answer = try await nova.ask("migrate", ["uuid": .string(uuid), "dest": "host-b"])

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Observability
 
-@Suite(.timeLimit(.minutes(1))) struct LogSinkTests {
+@Suite(.timeLimit(.minutes(5))) struct LogSinkTests {
     @Test func linesOfManyThreadsStayWholeAndInOrder() async throws {
         let capture = try LogCapture()
         await withTaskGroup(of: Void.self) { group in

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Observability
 
-@Suite(.timeLimit(.minutes(1))) struct MetricsTests {
+@Suite(.timeLimit(.minutes(5))) struct MetricsTests {
     @Test func countsInParallelWithoutLoss() async throws {
         let registry = MetricsRegistry()
         let counter = Counter(label: "calls", dimensions: [("method", "spawn")], factory: registry)

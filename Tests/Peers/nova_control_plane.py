@@ -55,11 +55,6 @@ class Conductor:
         self.lock = threading.Lock()
         self.asked = []
 
-    def note(self, **fields):
-        with self.lock:
-            self.asked.append(fields)
-            return fields
-
     def run(self, note, body):
         try:
             return body()
@@ -68,9 +63,12 @@ class Conductor:
             note["raised"] = type(inner).__name__
             note["text"] = str(inner)
             raise
+        finally:
+            with self.lock:
+                self.asked.append(note)
 
     def object_class_action_versions(self, context, objname, objmethod, object_versions, args, kwargs):
-        note = self.note(
+        note = dict(
             object=objname, method=objmethod, version=object_versions[objname], request=context.request_id, args=list(args)
         )
         return self.run(note, lambda: self._class_action(context, objname, objmethod, object_versions, args, kwargs))
@@ -78,7 +76,7 @@ class Conductor:
     def object_action(self, context, objinst, objmethod, args, kwargs):
         primitive = objinst.obj_to_primitive()
         data = primitive["nova_object.data"]
-        note = self.note(
+        note = dict(
             object=objinst.obj_name(),
             method=objmethod,
             version=objinst.VERSION,
@@ -90,7 +88,7 @@ class Conductor:
         return self.run(note, lambda: self._action(context, objinst, objmethod, args, kwargs))
 
     def object_backport_versions(self, context, objinst, object_versions):
-        note = self.note(object=objinst.obj_name(), method="backport", version=objinst.VERSION)
+        note = dict(object=objinst.obj_name(), method="backport", version=objinst.VERSION)
         return self.run(note, lambda: self._backport(context, objinst, object_versions))
 
 

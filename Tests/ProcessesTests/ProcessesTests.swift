@@ -8,7 +8,7 @@ import Testing
 
 @testable import Processes
 
-@Suite(.timeLimit(.minutes(2))) struct ProcessesTests {
+@Suite(.timeLimit(.minutes(5))) struct ProcessesTests {
     private static func processes() throws -> Processes {
         Processes(reactor: try Reactor(name: "processes"), logger: Logger(label: "test"))
     }

@@ -10,7 +10,7 @@ import Testing
 
 @testable import QEMUHost
 
-@Suite(.timeLimit(.minutes(2)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct AccelerationTests {
     private static func test(
         _ directory: String,

@@ -10,7 +10,7 @@ import Testing
 @testable import QEMUHost
 
 /// Devices of machines that run the tick guest, which lets go of SCSI disks and of nothing else.
-@Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct DeviceTests {
     private static func volume(_ bench: Bench, _ name: String = "volume", unit: Int = 0) throws -> DiskAttachment {
         let path = bench.directory + "/\(name).raw"

@@ -8,7 +8,7 @@ import Testing
 
 @testable import QEMUHost
 
-@Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct ExportTests {
     /// A machine whose root disk is a layer over an image, its guest up and a sector of its disk written.
     private static func written(

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What guests do by themselves, and what happens to their processes.
-@Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct GuestEventTests {
     @Test func aGuestThatPowersOffIsOffAndItsLastWordsAreRead() async throws {
         try await withBench { bench in
@@ -127,7 +127,7 @@ struct GuestEventTests {
                 _ = try await host.setState(spec.uuid, .running, deadline: Bench.limit)
                 let console = try await ConsoleReader(host.openConsole(spec.uuid))
                 try await console.until("tickguest")
-                console.close()
+                await console.close()
                 try await host.deleteMachine(spec.uuid)
             }
             // Enough for a leak to show; VMOPS_QEMU_CYCLES asks for more.

@@ -5,28 +5,36 @@ import QEMUHost
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct HostConformanceTests {
     private struct Subject: ConformanceSubject {
         let bench: Bench
         let qemu: QEMUHost
 
         var host: any HostBackend { qemu }
-        var bootText: String { "] ready" }
+        var bootText: String? { "] ready" }
 
-        func newSpec(_ name: String) async throws -> MachineSpec { try bench.spec(name) }
+        func newSpec(_ name: String, bare: Bool) async throws -> MachineSpec {
+            var spec = try bench.spec(name)
+            if bare { spec.disks = [] }
+            return spec
+        }
+
+        func newInterface() -> NetworkInterface? {
+            NetworkInterface(id: newUUID().text, macAddress: "52:54:00:00:00:01")
+        }
 
         func restart() async throws -> any ConformanceSubject {
             await qemu.disconnect()
-            return Subject(bench: bench, qemu: try await bench.host())
+            return Subject(bench: bench, qemu: try await bench.host { $0.network = .user })
         }
     }
 
     @Test(arguments: ConformanceCheck.all) func qemuHost(check: ConformanceCheck) async throws {
         try await withBench { bench in
-            let host = try await bench.host()
-            #expect(check.applies(to: host))
-            try await check.run(Subject(bench: bench, qemu: host))
+            let host = try await bench.host { $0.network = .user }
+            let outcome = await check.run(Subject(bench: bench, qemu: host))
+            #expect(outcome.isPassed, "\(outcome)")
             #expect(bench.machineProcesses().isEmpty)
         }
     }

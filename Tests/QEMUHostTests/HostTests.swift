@@ -5,7 +5,7 @@ import QEMUHost
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct HostTests {
     @Test func factsAreTheComputers() async throws {
         try await withBench { bench in

@@ -10,7 +10,7 @@ import Testing
 
 /// Interfaces in a bridge of the test's own.
 @Suite(
-    .timeLimit(.minutes(3)),
+    .timeLimit(.minutes(5)),
     .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)),
     .enabled(if: geteuid() == 0, "only root can make bridges"),
     .enabled(if: access("/dev/net/tun", R_OK | W_OK) == 0, "there is no /dev/net/tun")

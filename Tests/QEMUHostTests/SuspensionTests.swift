@@ -5,7 +5,7 @@ import QEMUHost
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(3)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
+@Suite(.timeLimit(.minutes(5)), .enabled(if: QEMUProgram.isInstalled, Comment(rawValue: QEMUProgram.missing)))
 struct SuspensionTests {
     /// The numbers of the guest's lines live in its memory: they go on only if that is intact.
     @Test func memoryComesBackIntactAlsoInAnotherWorker() async throws {

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// The session against monitors that do what QEMU does not.
-@Suite(.timeLimit(.minutes(2))) struct FaultTests {
+@Suite(.timeLimit(.minutes(5))) struct FaultTests {
     private static func connect(
         _ path: String,
         deadline: Duration = .seconds(20)

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// The session against QEMU itself.
-@Suite(.enabled(if: QEMUProgram.isInstalled, "\(QEMUProgram.missing)"), .timeLimit(.minutes(2)))
+@Suite(.enabled(if: QEMUProgram.isInstalled, "\(QEMUProgram.missing)"), .timeLimit(.minutes(5)))
 struct RealQEMUTests {
     @Test func commandsAreAnsweredAndEventsComeInOrder() async throws {
         try await RealMachine.run { machine in

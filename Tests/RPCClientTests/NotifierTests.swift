@@ -8,7 +8,7 @@ import Testing
 @Suite(
     .enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)),
     .enabled(if: PythonPeer.isAvailable, Comment(rawValue: PythonPeer.missing)),
-    .timeLimit(.minutes(2))
+    .timeLimit(.minutes(5))
 ) struct NotifierTests {
     private static let context: JSONObject = [
         "user_identity": "- - - - -", "auth_token": "secret", "request_id": "req-1", "remote_address": "10.0.0.1",

@@ -8,7 +8,7 @@ import Testing
 @Suite(
     .enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)),
     .enabled(if: PythonPeer.isAvailable, Comment(rawValue: PythonPeer.missing)),
-    .timeLimit(.minutes(2))
+    .timeLimit(.minutes(5))
 ) struct PythonServerTests {
     @Test(arguments: OsloVersion.allCases) func resultsOfEveryKindArrive(_ version: OsloVersion) async throws {
         try await TestBroker.withVirtualHost { url in

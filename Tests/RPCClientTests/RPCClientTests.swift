@@ -8,7 +8,7 @@ import Testing
 /// The client alone with a broker.
 @Suite(
     .enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)),
-    .timeLimit(.minutes(1))
+    .timeLimit(.minutes(5))
 ) struct RPCClientTests {
     @Test func aMandatoryRequestWithoutAQueueFailsAtOnce() async throws {
         try await TestBroker.withVirtualHost { url in

@@ -10,7 +10,7 @@ import Testing
 @Suite(
     .enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"),
     .enabled(if: PythonPeer.isAvailable, "\(PythonPeer.missing)"),
-    .timeLimit(.minutes(3))
+    .timeLimit(.minutes(5))
 )
 struct OsloClientTests {
     /// A worker for `hosts` and a client of `version`, on a virtual host of their own.

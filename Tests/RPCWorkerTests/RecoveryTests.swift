@@ -11,7 +11,7 @@ import Testing
 @Suite(
     .enabled(if: TestBroker.isAvailable, "\(TestBroker.missing)"),
     .enabled(if: PythonPeer.isAvailable, "\(PythonPeer.missing)"),
-    .timeLimit(.minutes(3))
+    .timeLimit(.minutes(5))
 )
 struct RecoveryTests {
     private struct Decisions: RequestRecovery {

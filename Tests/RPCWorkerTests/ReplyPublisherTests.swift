@@ -35,7 +35,7 @@ private final class FakeOutlet: ReplyOutlet {
     func count(_ queue: String) -> Int { state.withLock { $0.published.count { $0.routingKey == queue } } }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ReplyPublisherTests {
     private let outlet = FakeOutlet()
     private let timers = TimerQueue()
@@ -132,7 +132,7 @@ struct ReplyPublisherTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct WorkerPartsTests {
     @Test func obsoleteQueuesAreForgottenInTimeAndInNumber() {
         var queues = ObsoleteQueues(limit: 2, lifetime: .seconds(60))

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// What a client may have us publish, and where.
-@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(5)))
 struct ReplyQueueTests {
     private func request(
         _ method: String,

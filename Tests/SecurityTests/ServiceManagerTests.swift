@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// What systemd sees of the daemon.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct ServiceManagerTests {
     /// Takes the place of systemd: a socket for notifications, which are kept in order.
     private final class Manager: Sendable {

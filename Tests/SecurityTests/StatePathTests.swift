@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Who may read and write what is kept on disk.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct StatePathTests {
     @Test(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)))
     func everythingIsForTheOwnerAloneWhateverWasDone() async throws {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// With whom the daemon talks when TLS is on, and how it proves who it is.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(5)))
 struct TLSTests {
     /// What the daemon logs about a server with one of the certificates of `Tests/Harness/tls_files.py`.
     private func complaint(

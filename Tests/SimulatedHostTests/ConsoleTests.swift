@@ -5,7 +5,7 @@ import Support
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ConsoleTests {
+@Suite(.timeLimit(.minutes(5))) struct ConsoleTests {
     @Test func bootPrintsANumberedLogAndALoginPrompt() async throws {
         try await withBench { bench in
             let host = try await bench.host()
@@ -174,11 +174,11 @@ import Testing
             let (spec, first) = try await bench.running(on: host, ["sim.boot_lines": "500"])
             #expect(await code { _ = try await host.openConsole(spec.uuid) } == .busy)
             var all: [UInt8] = first.bytes(limit: 5000)
-            first.close()
+            await first.close()
             for limit in [1, 777, 4096] {
                 let next = try await ConsoleReader(host.openConsole(spec.uuid))
                 all += next.bytes(limit: limit)
-                next.close()
+                await next.close()
             }
             let last = try await ConsoleReader(host.openConsole(spec.uuid))
             all += Array(try await last.until("vm login: ").utf8)

@@ -4,7 +4,7 @@ import SimulatedHost
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct FaultTests {
+@Suite(.timeLimit(.minutes(5))) struct FaultTests {
     private func codes(_ count: Int, _ body: () async throws -> Void) async -> [BackendError.Code?] {
         var codes: [BackendError.Code?] = []
         for _ in 1...count { codes.append(await code(body)) }

@@ -36,7 +36,7 @@ final class EventLog: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct LifecycleTests {
+@Suite(.timeLimit(.minutes(5))) struct LifecycleTests {
     private static let second = Duration.seconds(5)
 
     /// Brings a new machine into a state.

@@ -7,7 +7,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct MigrationTests {
+@Suite(.timeLimit(.minutes(5))) struct MigrationTests {
     /// Two hosts and a machine that runs on the first, with a root disk of its own.
     private struct Pair {
         var bench: Bench

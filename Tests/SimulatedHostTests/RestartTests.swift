@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import HostBackend
 import HostConformance
 import Logging
@@ -8,7 +9,7 @@ import TestSupport
 import Testing
 
 /// A worker that ends and a new one that takes up its machines, on one clock.
-@Suite(.timeLimit(.minutes(1))) struct RestartTests {
+@Suite(.timeLimit(.minutes(5))) struct RestartTests {
     private func restarted(_ bench: Bench, _ change: (inout SimulatedSettings) throws -> Void = { _ in }) async throws
         -> (SimulatedWorld, SimulatedHost)
     {
@@ -22,7 +23,7 @@ import Testing
             let (spec, console) = try await bench.running(on: host, ["sim.lines_per_second": "10"])
             bench.world.advance(by: .seconds(1))
             let before = console.text
-            console.close()
+            await console.close()
             bench.world.advance(by: .seconds(1))
             await host.disconnect()
             bench.world.advance(by: .seconds(1))
@@ -33,6 +34,29 @@ import Testing
             let text = before + reader.text
             #expect(lineNumbers(text) == Array(1...40))
             #expect(text.split(separator: "\n").count { $0.contains("kernel") } == 1)
+            await again.disconnect()
+        }
+    }
+
+    /// A child process has a copy of the reader's end between its fork and its exec, and a reader may hang.
+    @Test(arguments: [true, false])
+    func noByteIsLostWhileSomebodyHoldsTheConsoleOpen(readerCloses: Bool) async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let (spec, console) = try await bench.running(on: host, ["sim.lines_per_second": "10"])
+            bench.world.advance(by: .seconds(1))
+            let before = console.text
+            let copy = dup(console.fileDescriptor)
+            defer { close(copy) }
+            if readerCloses { console.close() }
+            bench.world.advance(by: .seconds(1))
+            await host.disconnect()
+            // What goes to the next reader, this one does not get too.
+            #expect(readerCloses || console.text == before && console.isAtEnd)
+            let (world, again) = try await restarted(bench)
+            let reader = try await ConsoleReader(again.openConsole(spec.uuid))
+            world.advance(by: .seconds(1))
+            #expect(lineNumbers(before + reader.text) == Array(1...30))
             await again.disconnect()
         }
     }

@@ -5,7 +5,7 @@ import SimulatedHost
 import TestSupport
 import Testing
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ScaleTests {
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ScaleTests {
     private static func openDescriptors() throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
     }
@@ -45,9 +45,9 @@ import Testing
                 let reader = try await ConsoleReader(host.openConsole(spec.uuid))
                 bench.world.advance(by: .milliseconds(200))
                 // Closed by the machine first, then by the reader, and the other way round.
-                if number % 2 == 0 { reader.close() }
+                if number % 2 == 0 { await reader.close() }
                 try await host.deleteMachine(spec.uuid)
-                reader.close()
+                await reader.close()
             }
             try await cycle(0)
             let before = try Self.openDescriptors()

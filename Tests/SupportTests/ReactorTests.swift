@@ -4,7 +4,7 @@ import Support
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ReactorTests {
+@Suite(.timeLimit(.minutes(5))) struct ReactorTests {
     /// Reads into blocks and answers with the verdict it was given.
     private final class Reader: ReactorHandler {
         struct State {

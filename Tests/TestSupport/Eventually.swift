@@ -11,7 +11,7 @@ package struct ConditionNotMet: Error, CustomStringConvertible {
 /// - Parameter timeout: When it is given up; generous, as a loaded machine is slow.
 /// - Throws: ``ConditionNotMet`` at the deadline, what `condition` throws, `CancellationError`.
 package func eventually(
-    timeout: Duration = .seconds(20),
+    timeout: Duration = .seconds(60),
     _ what: String = "condition",
     fileID: String = #fileID,
     line: Int = #line,

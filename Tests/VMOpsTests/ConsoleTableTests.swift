@@ -7,7 +7,7 @@ import Testing
 @testable import VMOps
 
 /// The rows of the console table, VM operations section 5.3: who captures, which marks, and that nothing is lost.
-@Suite(.timeLimit(.minutes(2))) struct ConsoleTableTests {
+@Suite(.timeLimit(.minutes(5))) struct ConsoleTableTests {
     private func expect(
         _ host: TestHost,
         _ uuid: InstanceUUID,

@@ -8,7 +8,7 @@ import Testing
 
 @testable import VMOps
 
-@Suite(.timeLimit(.minutes(2))) struct DestroyTests {
+@Suite(.timeLimit(.minutes(5))) struct DestroyTests {
     private static let primitives: [Primitive] = [
         .cancelJobs, .setState, .deleteMachine, .unplugInterface, .disconnectVolume,
     ]

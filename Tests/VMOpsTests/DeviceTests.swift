@@ -7,7 +7,7 @@ import Testing
 
 @testable import VMOps
 
-@Suite(.timeLimit(.minutes(1))) struct DeviceTests {
+@Suite(.timeLimit(.minutes(5))) struct DeviceTests {
     private func plan(_ primitive: Primitive, after: Bool) -> (inout TestHost.Options) -> Void {
         { options in
             options.simulated.plan.faults[primitive] = [

@@ -5,7 +5,7 @@ import Testing
 
 /// Every state that two hosts can come to in a live migration, with messages that come late, twice, in any order or
 /// never, and with crashes at any point. The hosts decide by the rules that the operations use.
-@Suite(.timeLimit(.minutes(3))) struct MigrationModelTests {
+@Suite(.timeLimit(.minutes(5))) struct MigrationModelTests {
     @Test func nothingRunsTwiceAndEverythingEnds() throws {
         let explorer = Explorer()
         explorer.explore()

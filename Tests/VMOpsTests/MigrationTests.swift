@@ -10,7 +10,7 @@ import Testing
 @testable import VMOps
 
 /// A live migration between two hosts of one process.
-@Suite(.timeLimit(.minutes(2))) struct MigrationTests {
+@Suite(.timeLimit(.minutes(5))) struct MigrationTests {
     struct Pair {
         var source: TestHost
         var destination: TestHost

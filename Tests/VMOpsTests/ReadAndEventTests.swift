@@ -9,7 +9,7 @@ import Testing
 
 @testable import VMOps
 
-@Suite(.timeLimit(.minutes(2))) struct ReadTests {
+@Suite(.timeLimit(.minutes(5))) struct ReadTests {
     @Test func readsDoNotWaitForAnOperation() async throws {
         try await TestWorld.withHost { host in
             let uuid = try await host.spawn()
@@ -100,7 +100,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct EventTests {
+@Suite(.timeLimit(.minutes(5))) struct EventTests {
     @Test func anEventOfAnEarlierIncarnationIsIgnored() async throws {
         try await TestWorld.withHost { host in
             let uuid = try await host.spawn()

@@ -10,7 +10,7 @@ import Testing
 @testable import VMOps
 
 /// A worker that ends at the worst moment, and the next one on its files.
-@Suite(.timeLimit(.minutes(2))) struct RestartTests {
+@Suite(.timeLimit(.minutes(5))) struct RestartTests {
     /// Starts `operation`, ends the worker where the hook holds it, and goes on with the next worker's host. What the
     /// dead worker would still do is held back until `check` is done.
     private func kill(

@@ -6,7 +6,7 @@ import Testing
 
 @testable import VMOps
 
-@Suite(.timeLimit(.minutes(2))) struct SoftShutdownTests {
+@Suite(.timeLimit(.minutes(5))) struct SoftShutdownTests {
     /// Seconds are too long here; the schedule is the same in hundredths.
     @Test(arguments: [
         ("obey", 4.0, 2.0, 1, false), ("ignore", 0.05, 0.02, 3, true), ("ignore", 0.04, 0.02, 2, true),

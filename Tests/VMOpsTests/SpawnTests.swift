@@ -8,7 +8,7 @@ import Testing
 
 @testable import VMOps
 
-@Suite(.timeLimit(.minutes(2))) struct SpawnTests {
+@Suite(.timeLimit(.minutes(5))) struct SpawnTests {
     private static let primitives: [(Primitive, String)] = [
         (.probe, "InstanceDeployFailure"), (.image, "CouldNotFetchImage"),
         (.createDisk, "InstanceDeployFailure"), (.connectVolume, "VolumeAttachFailed"),

@@ -7,7 +7,7 @@ import Testing
 @testable import VMOps
 
 /// Every cell of the state table, VM operations section 5.2, on a host; with what becomes of the console, section 5.3.
-@Suite(.timeLimit(.minutes(2))) struct StateTableTests {
+@Suite(.timeLimit(.minutes(5))) struct StateTableTests {
     enum Cell: Sendable, Equatable {
         case becomes(MachineState)
         case fails(String)

@@ -33,6 +33,7 @@ struct SettingsCheck {
         hosts(reader, mentioned: mentionedHosts)
         consoles(reader, hosts: Settings.hostNames(reader))
         nova(reader)
+        migrations(reader, hosts: Settings.hostNames(reader))
         if !(reader[AdminOptions.enabled]) { return messaging(reader) }
         if let address = try? ListenAddress(parsing: reader[AdminOptions.listen]), !address.isLocal,
             !reader[AdminOptions.allowRemote]
@@ -83,6 +84,21 @@ struct SettingsCheck {
                 continue
             }
             error(NovaOptions.objectVersions.definition, "\(ValueParser.quoted(entry)) is not of the form Class:1.0")
+        }
+    }
+
+    /// Without its files TLS would be found missing by the first migration.
+    private mutating func migrations(_ reader: SettingsReader, hosts: [String]) {
+        for host in [nil] + hosts.map(Optional.some) {
+            let own = SettingsReader(table: table, host: host)
+            guard own[MigrationOptions.tls] else { continue }
+            let files = [
+                MigrationOptions.tlsAuthorityFile, MigrationOptions.tlsCertificateFile, MigrationOptions.tlsKeyFile,
+            ]
+            for file in files where own[file] == nil {
+                error(file.definition, host: host, "is needed with tls")
+            }
+            if files.contains(where: { own[$0] == nil }) { return }
         }
     }
 

@@ -49,8 +49,111 @@ package enum MigrationOptions {
         "How often what is left to do after a migration is tried again."
     )
 
+    static let ports = OptionKey<String?>.optional(
+        group,
+        "ports",
+        traits: .perHost,
+        "Ports that arriving machines are listened for at, as FIRST-LAST; empty: any that the kernel has free."
+    ) { text throws(ValueError) in
+        _ = try portRange(text)
+        return text
+    }
+    static let downtime = OptionKey<Duration>.milliseconds(
+        group,
+        "downtime_ms",
+        default: 300,
+        in: 1...60_000,
+        traits: .perHost,
+        "How long a real machine may stand still at the switch-over, at first."
+    )
+    static let maximumDowntime = OptionKey<Duration>.milliseconds(
+        group,
+        "max_downtime_ms",
+        default: 2000,
+        in: 1...60_000,
+        traits: .perHost,
+        "The same for one that changes its memory so fast that the transfer gets no nearer to its end."
+    )
+    static let autoConverge = OptionKey<Bool>.boolean(
+        group,
+        "auto_converge",
+        default: true,
+        traits: .perHost,
+        "Slow down a real machine that changes its memory faster than it can be sent."
+    )
+    static let completionTimeout = OptionKey<Duration>.seconds(
+        group,
+        "completion_timeout",
+        default: 0,
+        in: 0...604_800,
+        traits: .perHost,
+        "How long the memory of a real machine is copied before timeout_action; 0: as long as it takes."
+    )
+    static let timeoutAction = OptionKey<MigrationTimeoutAction>.choice(
+        group,
+        "timeout_action",
+        default: .abort,
+        traits: .perHost,
+        "What is done then: abort (the machine stays) or pause (it stands still until the rest is sent)."
+    )
+    static let channels = OptionKey<Int>.integer(
+        group,
+        "channels",
+        default: 1,
+        in: 1...64,
+        traits: .perHost,
+        "Connections that carry the memory of a real machine; more than one for networks that one cannot fill."
+    )
+    static let tls = OptionKey<Bool>.boolean(
+        group,
+        "tls",
+        default: false,
+        traits: .perHost,
+        "Encrypt what goes from host to host, and let only hosts in that have a certificate. All hosts or none."
+    )
+    static let tlsAuthorityFile = OptionKey<String?>.optional(
+        group,
+        "tls_ca_file",
+        kind: .path,
+        traits: .perHost,
+        "PEM file with the authority that has signed the hosts' certificates."
+    )
+    static let tlsCertificateFile = OptionKey<String?>.optional(
+        group,
+        "tls_cert_file",
+        kind: .path,
+        traits: .perHost,
+        "PEM file with this host's certificate, for both directions."
+    )
+    static let tlsKeyFile = OptionKey<String?>.optional(
+        group,
+        "tls_key_file",
+        kind: .path,
+        traits: .perHost,
+        "PEM file with the key of that certificate."
+    )
+    static let tlsName = OptionKey<String?>.optional(
+        group,
+        "tls_name",
+        traits: .perHost,
+        "DNS name in this host's certificate that others are to look for; empty: they look for its address."
+    )
+
     static let all: [OptionDefinition] = [
-        address.definition, bandwidth.definition, progressTimeout.definition, switchoverTimeout.definition,
+        address.definition, ports.definition, bandwidth.definition, progressTimeout.definition,
+        switchoverTimeout.definition, downtime.definition, maximumDowntime.definition, autoConverge.definition,
+        completionTimeout.definition, timeoutAction.definition, channels.definition, tls.definition,
+        tlsAuthorityFile.definition, tlsCertificateFile.definition, tlsKeyFile.definition, tlsName.definition,
         peerTimeout.definition, retryInterval.definition,
     ]
+
+    /// "49152-49215", or a single port.
+    static func portRange(_ text: String) throws(ValueError) -> ClosedRange<Int> {
+        let ends = text.split(separator: "-", omittingEmptySubsequences: false)
+            .map { Int($0.filter { $0 != " " }) ?? 0 }
+        guard (1...2).contains(ends.count), let first = ends.first, let last = ends.last,
+            (1...65535).contains(first), (first...65535).contains(last)
+        else { throw ValueError("\(ValueParser.quoted(text)) is no range of ports, such as 49152-49215") }
+        return first...last
+    }
 }

@@ -3,10 +3,11 @@ package struct OptionRegistry: Sendable {
     package static let standard = OptionRegistry(
         [
             DefaultOptions.all, MessagingOptions.all, NotificationOptions.all, ComputeOptions.all, ConsoleOptions.all,
-            HyperVOptions.all, QEMUOptions.all, SimulatedOptions.all, ImageOptions.all, ImageCacheOptions.all,
-            MigrationOptions.all, NovaOptions.all, AdminOptions.all, JournalOptions.all, LimitOptions.all,
+            HyperVOptions.all, QEMUOptions.all, SimulatedOptions.all, PluginOptions.all, ImageOptions.all,
+            ImageCacheOptions.all, MigrationOptions.all, NovaOptions.all, AdminOptions.all, JournalOptions.all,
+            LimitOptions.all,
         ].flatMap { $0 },
-        reservedGroups: ["plugin"]
+        reservedGroups: []
     )
 
     package let definitions: [OptionDefinition]

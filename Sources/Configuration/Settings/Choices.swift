@@ -58,3 +58,8 @@ package enum QEMUNetwork: String, Sendable, Hashable, CaseIterable {
 package enum NovaConductor: String, Sendable, Hashable, CaseIterable {
     case none, rpc
 }
+
+/// What becomes of a machine whose memory cannot be moved in time.
+package enum MigrationTimeoutAction: String, Sendable, Hashable, CaseIterable {
+    case abort, pause
+}

@@ -9,6 +9,7 @@ package struct HostSettings: Sendable, Hashable {
     package var hyperv: HyperVSettings
     package var qemu: QEMUSettings
     package var simulated: SimulatedSettings
+    package var plugin: PluginSettings
     package var migration: MigrationSettings
 
     init(_ name: String, statePath: String, table: OptionTable) {
@@ -21,6 +22,7 @@ package struct HostSettings: Sendable, Hashable {
         hyperv = HyperVSettings(reader)
         qemu = QEMUSettings(reader)
         simulated = SimulatedSettings(reader)
+        plugin = PluginSettings(reader)
         migration = MigrationSettings(reader)
     }
 }

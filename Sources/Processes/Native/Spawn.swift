@@ -12,16 +12,10 @@ enum Spawn {
     /// - Returns: its pid; it is our child.
     static func run(_ command: DetachedCommand) throws(ProcessError) -> Int32 {
         try check(command)
-        let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY
-        let output = open(command.outputPath, flags, 0o600)
-        guard output >= 0 else {
-            let cause = SystemCallError("open", errno, path: command.outputPath)
-            throw ProcessError(.output, "the output of \(command.executable) has no place", cause: cause)
-        }
-        var held = [output]
+        var held: [Int32] = []
         defer { for descriptor in held { close(descriptor) } }
-        // The output too: number 0, 1 or 2 would be overwritten before it is used.
-        let highOutput = try duplicate(output, &held)
+        // Duplicated: number 0, 1 or 2 would be overwritten before it is used.
+        let streams = try standardStreams(command, &held)
         var sources: [Int32] = []
         for passed in command.passedDescriptors { sources.append(try duplicate(passed.source, &held)) }
 
@@ -34,7 +28,9 @@ enum Spawn {
                     arguments,
                     environment,
                     command.workingDirectory,
-                    highOutput,
+                    streams.input,
+                    streams.output,
+                    streams.error,
                     sources,
                     command.passedDescriptors.map(\.target),
                     Int32(sources.count)
@@ -50,6 +46,28 @@ enum Spawn {
         return pid
     }
 
+    private static func standardStreams(
+        _ command: DetachedCommand,
+        _ held: inout [Int32]
+    ) throws(ProcessError) -> DetachedCommand.StandardStreams {
+        if let streams = command.standardStreams {
+            return DetachedCommand.StandardStreams(
+                input: try duplicate(streams.input, &held),
+                output: try duplicate(streams.output, &held),
+                error: try duplicate(streams.error, &held)
+            )
+        }
+        let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY
+        let output = open(command.outputPath, flags, 0o600)
+        guard output >= 0 else {
+            let cause = SystemCallError("open", errno, path: command.outputPath)
+            throw ProcessError(.output, "the output of \(command.executable) has no place", cause: cause)
+        }
+        held.append(output)
+        let high = try duplicate(output, &held)
+        return DetachedCommand.StandardStreams(input: -1, output: high, error: high)
+    }
+
     /// Takes the end of a child of ours without waiting; `nil` if it still runs.
     static func reap(_ pid: Int32) -> ProcessEnd? {
         var status: Int32 = 0
@@ -62,6 +80,9 @@ enum Spawn {
         let signal = status & 0x7F
         return signal == 0 ? .exited(status >> 8 & 0xFF) : .signalled(signal)
     }
+
+    /// Kills what a child of ours that has not been reaped left in its process group.
+    static func endGroup(_ pid: Int32) { kill(-pid, SIGKILL) }
 
     /// Ends a child of ours that has not been reaped, and reaps it.
     static func abandon(_ pid: Int32) {

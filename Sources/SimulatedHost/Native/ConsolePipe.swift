@@ -5,8 +5,8 @@ import SystemPackage
 
 /// The machine's end of a console that somebody reads: the writing end of a pipe.
 ///
-/// A pipe and not a socket, because a pipe tells exactly how many bytes its reader has not taken: when the reader
-/// closes, they are given back, and the next reader gets them.
+/// A pipe and not a socket, because what its reader has not taken can be taken back: when the reader closes, or the
+/// host gives up service, the rest is read here, and the next reader gets it. Each byte is taken once, by either side.
 struct ConsolePipe {
     enum Outcome {
         case written(Int)
@@ -17,9 +17,6 @@ struct ConsolePipe {
     }
 
     let descriptor: Int32
-    /// Written bytes that may not have been read yet.
-    private var unread: [UInt8] = []
-    private var unreadStart = 0
     /// Bytes written since it was opened.
     private(set) var delivered = 0
 
@@ -41,7 +38,7 @@ struct ConsolePipe {
     mutating func write(_ bytes: ArraySlice<UInt8>) -> Outcome {
         let result = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
         if result > 0 {
-            remember(bytes.prefix(result))
+            delivered += result
             return .written(result)
         }
         return errno == EAGAIN || errno == EINTR ? .blocked : .closed
@@ -53,10 +50,25 @@ struct ConsolePipe {
         return poll(&query, 1, 0) == 1 && query.revents & Int16(POLLERR) != 0
     }
 
-    /// What was written and will never be read, once the reader has closed.
-    mutating func takeUnread() -> ArraySlice<UInt8> {
-        let amount = min(waiting, unread.count - unreadStart)
-        return unread[(unread.count - amount)...]
+    /// Takes out what was written and not read. From here on a reader that is still there finds nothing.
+    ///
+    /// Also right while somebody holds the reader's end open without reading: a child process between its fork and its
+    /// exec has a copy of every descriptor.
+    func takeUnread() -> [UInt8] {
+        var unread: [UInt8] = []
+        // Another reading end of the same pipe, whether or not there is one already.
+        let end = Glibc.open("/proc/self/fd/\(descriptor)", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard end >= 0 else { return unread }
+        defer { _ = Glibc.close(end) }
+        while true {
+            let waiting = waiting
+            guard waiting > 0 else { return unread }
+            let bytes = [UInt8](unsafeUninitializedCapacity: waiting) { buffer, filled in
+                filled = max(0, read(end, buffer.baseAddress, waiting))
+            }
+            guard !bytes.isEmpty else { return unread }
+            unread += bytes
+        }
     }
 
     func close() { _ = Glibc.close(descriptor) }
@@ -64,14 +76,5 @@ struct ConsolePipe {
     private var waiting: Int {
         var amount: Int32 = 0
         return ioctl(descriptor, UInt(FIONREAD), &amount) == 0 ? Int(amount) : 0
-    }
-
-    private mutating func remember(_ bytes: ArraySlice<UInt8>) {
-        delivered += bytes.count
-        unread.append(contentsOf: bytes)
-        unreadStart = unread.count - min(waiting, unread.count - unreadStart)
-        guard unreadStart > 16 << 10 || unreadStart == unread.count else { return }
-        unread.removeFirst(unreadStart)
-        unreadStart = 0
     }
 }

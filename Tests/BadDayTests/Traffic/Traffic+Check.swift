@@ -31,6 +31,7 @@ extension Traffic {
         }
         let twice = endings().filter { $0.value > 1 }.keys
         #expect(twice.isEmpty, "ended twice: \(twice)")
+        state.withLock { $0.counts.doubled = twice.count }
         #expect(!bench.daemon.log.contains("method failed unexpectedly"))
         try await bench.daemon.terminate()
         try await checkJournals()
@@ -165,7 +166,10 @@ extension Traffic {
             #expect(journal.records.isEmpty, "\(host): \(journal.records)")
         }
         let accepted = journals.values.reduce(0) { $0 + $1.remembered }
-        let counts = counts
+        let counts = state.withLock { state in
+            state.counts.accepted = accepted
+            return state.counts
+        }
         if settings.losesRequests {
             #expect(accepted <= counts.changes)
             #expect(accepted >= counts.answered)

@@ -18,6 +18,13 @@ struct TrafficCounts: Sendable, CustomStringConvertible {
     var uncertainReboots = 0
     var kills = 0
     var faults: [String] = []
+    /// Ids that the journals remember at the end.
+    var accepted = 0
+    /// Requests whose operation ended more than once.
+    var doubled = 0
+
+    /// Changes of which no journal knows.
+    var lost: Int { changes - accepted }
 
     mutating func sent(call: Bool, count: Int = 1) {
         changes += count
@@ -25,6 +32,21 @@ struct TrafficCounts: Sendable, CustomStringConvertible {
         calls += count
         inFlight += count
         mostInFlight = max(mostInFlight, inFlight)
+    }
+
+    static func += (sum: inout TrafficCounts, more: TrafficCounts) {
+        sum.changes += more.changes
+        sum.calls += more.calls
+        sum.reads += more.reads
+        sum.answered += more.answered
+        sum.refused += more.refused
+        sum.unanswered += more.unanswered
+        sum.mostInFlight = max(sum.mostInFlight, more.mostInFlight)
+        sum.uncertainReboots += more.uncertainReboots
+        sum.kills += more.kills
+        sum.faults += more.faults
+        sum.accepted += more.accepted
+        sum.doubled += more.doubled
     }
 
     var description: String {

@@ -1,0 +1,65 @@
+/// A plugin to check, and what of its hypervisor the kit cannot know.
+package struct PluginKitSettings: Sendable {
+    /// How the worker reaches a plugin (plugin protocol, section 1).
+    package enum Shape: String, Sendable, Hashable, CaseIterable {
+        case child, socket, oneshot
+    }
+
+    /// The program and its arguments; for ``Shape/socket`` the path of the socket.
+    package var command: [String]
+    package var shape = Shape.child
+    /// The plugin's own options, handed over in the handshake.
+    package var options: [String: String] = [:]
+    /// Variables of the plugin's environment beside the few that it always has.
+    package var environment: [String: String] = [:]
+    /// How long the handshake may take.
+    package var startLimit = Duration.seconds(10)
+
+    /// An image that machines boot from; `nil` = none is needed.
+    package var image: String?
+    /// A file that is copied to be the machines' root disk, and its format. Not beside an image.
+    package var rootDisk: String?
+    package var rootDiskFormat = "raw"
+    /// `ide`, `scsi` or `virtio`.
+    package var diskBus = "virtio"
+    package var memoryMB = 64
+    package var metadata: [String: String] = [:]
+    /// Metadata with which a guest prints far more than 256 KiB; `nil` = the checks that need one are skipped.
+    package var floodMetadata: [String: String]?
+    /// The same by typing: a line that makes a guest print so much.
+    package var floodTyping: String?
+    /// Something that the guest prints when it is up; `nil` = only that it prints anything.
+    package var bootText: String?
+    /// The bridge of the interfaces that are attached; the type is the first that the plugin names.
+    package var bridge: String?
+
+    /// How many machines the check of many machines makes.
+    package var machineCount = 20
+    /// How often the plugin is killed at a random point.
+    package var killRounds = 5
+
+    package init(command: [String]) { self.command = command }
+
+    /// The words of a command in one string, as the worker's configuration has it: separated by blanks, kept together by
+    /// quotes of either kind.
+    package static func words(_ text: String) -> [String] {
+        var words: [String] = []
+        var word: String?
+        var quote: Character?
+        for character in text {
+            if let open = quote {
+                if character == open { quote = nil } else { word = (word ?? "") + String(character) }
+            } else if character == "'" || character == "\"" {
+                quote = character
+                word = word ?? ""
+            } else if character == " " || character == "\t" {
+                if let word { words.append(word) }
+                word = nil
+            } else {
+                word = (word ?? "") + String(character)
+            }
+        }
+        if let word { words.append(word) }
+        return words
+    }
+}

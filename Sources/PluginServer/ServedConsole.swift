@@ -1,0 +1,133 @@
+import Glibc
+import HostBackend
+import PluginProtocol
+import Support
+import Synchronization
+
+/// One console on its way to the worker.
+///
+/// A descriptor is read only while there is credit: what is printed meanwhile waits where the host keeps it, which is
+/// better than any buffer here.
+final class ServedConsole: Sendable {
+    static let bufferBytes = 256 << 10
+    /// How much is sent in one frame.
+    private static let pieceBytes = 32 << 10
+    /// How often a descriptor without news is looked at.
+    private static let pause = Duration.milliseconds(10)
+
+    private struct State {
+        var credit = PluginConsoleStream.initialCredit
+        var offset: UInt64 = 0
+        var reason: PluginStreamEnd?
+        var task: Task<Void, Never>?
+        var isClosed = false
+    }
+
+    private enum Source: Sendable {
+        case descriptor(Int32)
+        case stream(any ConsoleStream)
+    }
+
+    private let uuid: InstanceUUID
+    private let source: Source
+    private let state = Mutex(State())
+
+    init(_ endpoint: ConsoleEndpoint, uuid: InstanceUUID) throws {
+        self.uuid = uuid
+        switch endpoint {
+        case .descriptor(let descriptor): source = .descriptor(descriptor.fileDescriptor)
+        case .stream(let stream): source = .stream(stream)
+        }
+    }
+
+    /// Begins to send. The answer to `console.open` must be on its way: the worker knows the stream from it.
+    func start(id: UInt32, server: PluginServer) {
+        state.withLock { state in
+            // Cancelled and awaited by ``close()``. One that was closed before it began says just that.
+            state.task = Task {
+                let reason = await self.pump(id, server)
+                server.forget(id, self.uuid)
+                server.send(.end(stream: id, reason))
+            }
+            if state.isClosed { state.task?.cancel() }
+        }
+    }
+
+    func grant(_ bytes: Int) { state.withLock { $0.credit += bytes } }
+
+    /// Says why the stream is about to be closed.
+    func end(_ reason: PluginStreamEnd) {
+        state.withLock { if $0.reason == nil { $0.reason = reason } }
+    }
+
+    func close() async {
+        let task = state.withLock { state in
+            state.isClosed = true
+            return state.task
+        }
+        task?.cancel()
+        if case .stream(let stream) = source { await stream.close() }
+        await task?.value
+    }
+
+    private func pump(_ id: UInt32, _ server: PluginServer) async -> PluginStreamEnd {
+        defer { if case .descriptor(let descriptor) = source { Glibc.close(descriptor) } }
+        while !Task.isCancelled {
+            let credit = state.withLock { $0.credit }
+            // A worker that does not read its frames has no use for more.
+            if credit <= 0 || server.backlog > PluginFrame.defaultMaximum {
+                try? await Task.sleep(for: Self.pause)
+                continue
+            }
+            do {
+                guard let bytes = try await next(min(credit, Self.pieceBytes)) else {
+                    return state.withLock { $0.reason } ?? .stopped
+                }
+                if bytes.isEmpty {
+                    try? await Task.sleep(for: Self.pause)
+                } else {
+                    try await send(bytes[...], id, server)
+                }
+            } catch {
+                return .lost
+            }
+        }
+        return state.withLock { $0.reason } ?? .closed
+    }
+
+    /// `nil` at the end, nothing when there is nothing now.
+    private func next(_ limit: Int) async throws -> [UInt8]? {
+        switch source {
+        case .stream(let stream): return try await stream.next()
+        case .descriptor(let descriptor):
+            var buffer = [UInt8](repeating: 0, count: limit)
+            let count = read(descriptor, &buffer, limit)
+            if count > 0 { return Array(buffer[..<count]) }
+            if count == 0 || errno == EIO { return nil }
+            guard errno == EAGAIN || errno == EINTR else { throw SystemCallError("read", errno) }
+            return []
+        }
+    }
+
+    /// A stream of a host may give more than there is credit for: the rest waits here.
+    private func send(_ bytes: ArraySlice<UInt8>, _ id: UInt32, _ server: PluginServer) async throws {
+        var rest = bytes
+        while !rest.isEmpty, !Task.isCancelled {
+            let (offset, count) = state.withLock { state in
+                let count = min(rest.count, max(state.credit, 0), Self.pieceBytes)
+                defer {
+                    state.offset += UInt64(count)
+                    state.credit -= count
+                }
+                return (state.offset, count)
+            }
+            if count == 0 {
+                try? await Task.sleep(for: Self.pause)
+                continue
+            }
+            let piece = PluginConsoleBytes(stream: id, offset: offset, bytes: Array(rest.prefix(count)))
+            try server.write(PluginFrame.console(piece).bytes)
+            rest = rest.dropFirst(count)
+        }
+    }
+}

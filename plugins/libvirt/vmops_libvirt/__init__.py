@@ -1,0 +1,1 @@
+"""Hypervisor hosts of libvirt for vmops."""

@@ -87,6 +87,13 @@ let package = Package(
             "DiskTransfer",
             ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
         ),
+        library("NovaObjects", ["Support", "JSONCodec"]),
+        library(
+            "NovaCompute",
+            [
+                "Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "ComputeRPC", "NovaObjects", logging,
+            ]
+        ),
         library("HTTPClient", ["Support", "CCurl", logging]),
         library(
             "ImageStore",
@@ -135,7 +142,7 @@ let package = Package(
             name: "vmopsd",
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
-                "ComputeRPC",
+                "ComputeRPC", "NovaObjects", "NovaCompute",
                 "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "DiskTransfer", "ImageStore", "HTTPClient",
                 "SimulatedHost", "QEMUHost", "PluginProtocol", "PluginHost", "PluginServer", "Configuration",
                 "Observability", "CSystemShims",
@@ -241,6 +248,8 @@ let package = Package(
                 lifecycle,
             ]
         ),
+        tests("NovaObjectsTests", ["NovaObjects", "JSONCodec", "Support"]),
+        tests("NovaTests", ["JSONCodec", "Support", subprocess]),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),
         tests("PythonPluginTests", []),

@@ -132,6 +132,35 @@ extension VMOps {
         }
     }
 
+    /// Whether the instance could go to `destination` now: asks both hosts, and leaves nothing behind.
+    ///
+    /// - Returns: whether the hosts share the instance's directory.
+    /// - Throws: ``OperationError``.
+    package func checkLiveMigration(_ uuid: InstanceUUID, to destination: String) async throws -> Bool {
+        let instance = try existing(uuid)
+        try await checkCanLeave(uuid)
+        let transfer = UniqueID.make()
+        let token = IncomingMigration.tokenPrefix + transfer
+        do {
+            try await directory(uuid).touch(token)
+            let (_, ticket) = try await check(instance, to: destination, nil, transfer, try peers.peer(destination))
+            try? await directory(uuid).remove(file: token)
+            return ticket.sharesDirectory
+        } catch {
+            try? await directory(uuid).remove(file: token)
+            throw OperationError(error, failure: .migrationPreCheckError, instance: uuid.text, host: host)
+        }
+    }
+
+    /// Whether the instance is in a state to go, wherever to.
+    package func checkCanLeave(_ uuid: InstanceUUID) async throws {
+        _ = try existing(uuid)
+        guard backend.capabilities.has(.liveMigration) else {
+            throw OperationError.notImplemented("live migration is not supported by host \(host)")
+        }
+        try await requireMigratable(uuid)
+    }
+
     private func requireMigratable(_ uuid: InstanceUUID) async throws {
         let status = try await machine(uuid)
         switch TransitionTable.transition(.liveMigration, in: status?.state) {

@@ -1,5 +1,6 @@
 import HostBackend
 import Logging
+import Metrics
 import PluginProtocol
 import Support
 import Synchronization

@@ -1,8 +1,9 @@
 import Glibc
 package import HostBackend
 package import Logging
+import Metrics
 package import PluginProtocol
-package import Support
+import Support
 import Synchronization
 
 /// A hypervisor host that a plugin drives.

@@ -2,6 +2,7 @@ import Configuration
 import JSONCodec
 import Logging
 import Observability
+import PluginHost
 import RPCWorker
 import Support
 

@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test func groupsOfOthersAreOneNote() {
-        let result = load("[libvirt]\nvirt_type = kvm\n[neutron]\na = 1\n[plugin]\ny = 2\n")
+        let result = load("[libvirt]\nvirt_type = kvm\n[neutron]\na = 1\n[plugin]\nuser = x\n")
         #expect(result.texts == ["note: test.conf: groups of other programs are ignored: libvirt, neutron"])
         #expect(result.settings != nil)
     }

@@ -48,7 +48,7 @@ import Testing
             let before = console.text
             let copy = dup(console.fileDescriptor)
             defer { close(copy) }
-            if readerCloses { console.close() }
+            if readerCloses { await console.close() }
             bench.world.advance(by: .seconds(1))
             await host.disconnect()
             // What goes to the next reader, this one does not get too.

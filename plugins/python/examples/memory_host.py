@@ -37,9 +37,12 @@ def _store(path: str, value: Any) -> None:
 
 def _number(text: Any, default: float) -> float:
     try:
-        return min(max(float(text), 0.0), 1e6) if text is not None else default
+        number = float(text) if text is not None else default
     except ValueError:
-        raise vmops.InvalidArgument(f"{text!r} is not a number", field="spec.metadata") from None
+        number = -1
+    if not 0 <= number <= 1e6:
+        raise vmops.InvalidArgument(f"{text!r} is not a number from 0 on", field="spec.metadata")
+    return number
 
 
 class Printer:
@@ -432,7 +435,7 @@ class MemoryHost(vmops.Host):
     def disk_info(self, request: vmops.Request, path: str) -> vmops.DiskInfo:
         try:
             status = os.stat(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise vmops.NotFound(f"there is no disk {path}") from None
         return vmops.DiskInfo(path, "raw", status.st_size, status.st_blocks * 512)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import struct
 import sys
 import threading
-from typing import Any, Callable, List, NoReturn, Optional, Tuple
+from typing import Callable, List, NoReturn, Optional, Tuple
 
 from . import logs
 from .connection import Connection
@@ -77,31 +78,38 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-class _Terminated(BaseException):
-    """SIGTERM, or Ctrl-C on a service."""
+class _Termination:
+    """SIGTERM, and Ctrl-C on a service, as something that a descriptor can be waited for together with.
 
+    A handler in Python would not do: the system may give the signal to a thread other than the one that waits.
+    """
 
-def _terminate(*_: Any) -> None:
-    raise _Terminated
+    def __init__(self, *signals: int) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        for each in signals:
+            signal.signal(each, lambda *_: None)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def wait(self, descriptor: int) -> bool:
+        """Until the descriptor is readable; false when this is to end."""
+        waiting = select.poll()
+        waiting.register(self._read, select.POLLIN)
+        waiting.register(descriptor, select.POLLIN)
+        return all(each != self._read for each, _ in waiting.poll())
 
 
 def _serve_child(make_host: Callable[[], Host]) -> int:
     frames_in, frames_out = _private_descriptors()
-    ending = threading.Event()
+    # On Windows the signal ends the process by itself, and pipes cannot be waited for.
+    termination = _Termination(signal.SIGTERM) if hasattr(select, "poll") else None
 
     def read(count: int) -> bytes:
-        try:
-            return b"" if ending.is_set() else os.read(frames_in, count)
-        except _Terminated:
-            ending.set()
+        if termination is not None and not termination.wait(frames_in):
             return b""
+        return os.read(frames_in, count)
 
-    signal.signal(signal.SIGTERM, _terminate)
-    connection = Connection(make_host, read, lambda data: _write_all(frames_out, data))
-    try:
-        return connection.serve()
-    except _Terminated:
-        return 0
+    return Connection(make_host, read, lambda data: _write_all(frames_out, data)).serve()
 
 
 def _serve_once(make_host: Callable[[], Host], method: str) -> int:
@@ -117,27 +125,22 @@ def _serve_socket(make_host: Callable[[], Host], path: str) -> int:
     if not hasattr(socket, "AF_UNIX"):
         log.error("this system has no Unix sockets")
         return 1
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGINT, _terminate)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        _listen(listener, path)
-        memory, places = AnswerMemory(), threading.Semaphore(MOST_CONNECTIONS)
-        while True:
-            connected, _ = listener.accept()
-            if not _is_trusted(connected) or not places.acquire(blocking=False):
-                connected.close()
-                continue
-            threading.Thread(
-                target=_serve_connected, args=(make_host, connected, memory, places), daemon=True
-            ).start()
-    except _Terminated:
-        return 0
-    except OSError as error:
-        log.error("%s: %s", path, error)
-        return 1
-    finally:
-        listener.close()
+    termination = _Termination(signal.SIGTERM, signal.SIGINT)
+    memory, places = AnswerMemory(), threading.Semaphore(MOST_CONNECTIONS)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        try:
+            _listen(listener, path)
+            while termination.wait(listener.fileno()):
+                connected, _ = listener.accept()
+                if not _is_trusted(connected) or not places.acquire(blocking=False):
+                    connected.close()
+                    continue
+                words = (make_host, connected, memory, places)
+                threading.Thread(target=_serve_connected, args=words, daemon=True).start()
+        except OSError as error:
+            log.error("%s: %s", path, error)
+            return 1
+    return 0
 
 
 def _listen(listener: socket.socket, path: str) -> None:

@@ -1,0 +1,1 @@
+"""Runners carry out the steps of plans: in PowerShell, from a recording, or on a modelled host."""

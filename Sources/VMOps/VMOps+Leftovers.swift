@@ -148,7 +148,7 @@ extension VMOps {
             _ = register(Instance(record))
         case .arrived:
             await adopt(record)
-        case .left, .delivered, .kept:
+        case .left, .delivered:
             await takeUp(leftover: Instance(record), move)
         case .leaving:
             do {

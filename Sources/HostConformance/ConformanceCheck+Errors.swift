@@ -85,11 +85,8 @@ extension ConformanceCheck {
         ConformanceCheck("a deadline that cannot be met leaves a machine that works", section: "4") { subject in
             let host = subject.host
             try await subject.withMachine("hurried") { spec in
-                do {
-                    _ = try await host.setState(spec.uuid, .running, deadline: .milliseconds(1))
-                } catch let error as BackendError {
-                    try checkEqual(error.code, .timeout, "the error of a start that has 1 ms")
-                }
+                // Reached in time, or given up: what counts is what is left.
+                _ = try? await host.setState(spec.uuid, .running, deadline: .milliseconds(1))
                 try await settles(spec, host)
                 try await subject.reach(.running, spec)
             }

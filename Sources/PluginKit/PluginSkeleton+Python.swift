@@ -108,6 +108,8 @@ extension PluginSkeleton {
                 return ImageFolder(os.path.join(self.setup.state_directory, "images")).get(request, image)
 
             def disk_create(self, request, path, format, source, image, virtual_size):
+                if format != "raw":
+                    raise vmops.InvalidArgument("disks are raw", field="format")
                 if source == "overlay":
                     raise vmops.Unimplemented("there are no copy-on-write disks here")
                 try:

@@ -16,7 +16,7 @@ extension PluginServer {
         case .hostProbe: try await host.probe()
         case .machineList: return try await list(host, params)
         case .machineGet: return try await host.machine(params.uuid()).json
-        case .machineCreate: try await host.createMachine(params.spec())
+        case .machineCreate: try await host.createMachine(Self.checked(params.spec()))
         case .machineDelete: try await host.deleteMachine(params.uuid())
         case .machineSetState:
             let deadline = request.deadline.map { Duration.milliseconds($0) } ?? .seconds(3600)
@@ -86,6 +86,14 @@ extension PluginServer {
         default: throw BackendError(.unimplemented, "\(method.rawValue) is not implemented")
         }
         return [:]
+    }
+
+    /// - Throws: `invalidArgument` for a name that is none (section 7.2).
+    private static func checked(_ spec: MachineSpec) throws(BackendError) -> MachineSpec {
+        guard (try? /[A-Za-z0-9][A-Za-z0-9._-]{0,127}/.wholeMatch(in: spec.name)) != nil else {
+            throw BackendError(.invalidArgument, "\(PluginText.escaped(spec.name, limit: 128)) is no name of a machine")
+        }
+        return spec
     }
 
     /// One page of the inventory, by name.

@@ -163,7 +163,8 @@ package final class PluginServer: PluginChannelReceiver {
                 sequence: sequence,
                 uuid: event.uuid,
                 incarnation: event.incarnation,
-                kind: event.kind
+                kind: event.kind,
+                time: WireTime.now
             )
             send(.event(event))
         }
@@ -190,9 +191,19 @@ package final class PluginServer: PluginChannelReceiver {
                 state.withLock { $0.streams[stream] }?.start(id: stream, server: self)
             }
         } catch {
-            send(.fault(id: request.id, PluginFault(error)))
+            send(.fault(id: request.id, await fault(error, of: request)))
         }
         state.withLock { $0.running[request.id] = nil }
+    }
+
+    /// The error for the wire; `invalid_state` says which state it is (section 5).
+    private func fault(_ error: any Error, of request: PluginRequest) async -> PluginFault {
+        var fault = PluginFault(error)
+        guard fault.code == .invalidState, let text = request.params["uuid"]?.stringValue,
+            let uuid = InstanceUUID(text), let machine = try? await host?.machine(uuid)
+        else { return fault }
+        fault.details["state"] = .string(machine.state.rawValue)
+        return fault
     }
 
     private func limited(_ request: PluginRequest) async throws -> JSONObject {

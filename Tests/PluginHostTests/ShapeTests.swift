@@ -20,7 +20,7 @@ struct ShapeTests {
             let machines = bench.directory + "/plugin/machines.json"
             let text = try String(contentsOfFile: machines, encoding: .utf8)
             try text.replacing("running", with: "off").write(toFile: machines, atomically: true, encoding: .utf8)
-            for await event in events where event.uuid == spec.uuid {
+            for await event in events where event.uuid == spec.uuid && event.kind != .started {
                 #expect(event.kind == .stopped(.guest))
                 break
             }

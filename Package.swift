@@ -82,15 +82,29 @@ let package = Package(
         library("Console", ["Support", "HostBackend", "CSystemShims", logging, metrics, system]),
         library("VMOps", ["Support", "HostBackend", "Console", "Journal", logging, metrics]),
         library("ComputeRPC", ["Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "Console", logging]),
-        library("DiskImages", ["Support", "HostBackend", "JSONCodec", logging, subprocess, system]),
+        library("DiskImages", ["Support", "HostBackend", "JSONCodec", "CCrypto", logging, subprocess, system]),
+        library(
+            "DiskTransfer",
+            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
+        ),
+        library("NovaObjects", ["Support", "JSONCodec"]),
+        library(
+            "NovaCompute",
+            [
+                "Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "ComputeRPC", "NovaObjects", logging,
+            ]
+        ),
         library("HTTPClient", ["Support", "CCurl", logging]),
         library(
             "ImageStore",
-            ["Support", "HostBackend", "DiskImages", "HTTPClient", "JSONCodec", "CCrypto", logging, system]
+            ["Support", "HostBackend", "DiskImages", "HTTPClient", "JSONCodec", logging, system]
         ),
         library(
             "SimulatedHost",
-            ["Support", "HostBackend", "DiskImages", "ImageStore", "JSONCodec", "CSystemShims", logging, system]
+            [
+                "Support", "HostBackend", "DiskImages", "DiskTransfer", "ImageStore", "JSONCodec", "CSystemShims",
+                logging, system,
+            ]
         ),
         library("Processes", ["Support", "CSystemShims", logging]),
         library(
@@ -128,8 +142,8 @@ let package = Package(
             name: "vmopsd",
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
-                "ComputeRPC",
-                "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "ImageStore", "HTTPClient",
+                "ComputeRPC", "NovaObjects", "NovaCompute",
+                "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "DiskTransfer", "ImageStore", "HTTPClient",
                 "SimulatedHost", "QEMUHost", "PluginProtocol", "PluginHost", "PluginServer", "Configuration",
                 "Observability", "CSystemShims",
                 logging, metrics, lifecycle, unixSignals, argumentParser, subprocess, system,
@@ -177,13 +191,17 @@ let package = Package(
         tests("AMQPTransportTests", ["AMQPTransport", "AMQPModel", "Support", logging]),
         tests("JournalTests", ["Journal", "HostBackend", "Support", logging]),
         tests("ConsoleTests", ["Console", "HostBackend", "Support", "CSystemShims", logging]),
-        tests("VMOpsTests", ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "Support", logging]),
+        tests(
+            "VMOpsTests",
+            ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "DiskTransfer", "Support", logging]
+        ),
         tests("HTTPClientTests", ["HTTPClient", "Support", logging]),
         tests(
             "ImageStoreTests",
             ["ImageStore", "HTTPClient", "DiskImages", "HostBackend", "Support", logging]
         ),
         tests("DiskImagesTests", ["DiskImages", "HostBackend", "Support", logging]),
+        tests("DiskTransferTests", ["DiskTransfer", "DiskImages", "HostBackend", "JSONCodec", "Support", logging]),
         tests(
             "SimulatedHostTests",
             ["SimulatedHost", "DiskImages", "HostBackend", "HostConformance", "Support", "CSystemShims", logging]
@@ -230,8 +248,11 @@ let package = Package(
                 lifecycle,
             ]
         ),
+        tests("NovaObjectsTests", ["NovaObjects", "JSONCodec", "Support"]),
+        tests("NovaTests", ["JSONCodec", "Support", subprocess]),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),
+        tests("PythonPluginTests", []),
         tests(
             "BadDayTests",
             [

@@ -1,6 +1,6 @@
 import OsloMessaging
-import Support
-import VMOps
+package import Support
+package import VMOps
 
 /// A parameter of a remote method.
 struct Parameter: Sendable {
@@ -66,38 +66,42 @@ struct Arguments: Sendable {
 }
 
 /// A value from outside together with its name, for errors that say which one is wrong.
-struct Field: Sendable {
-    let name: String
-    let value: JSONValue
+package struct Field: Sendable {
+    package let name: String
+    package let value: JSONValue
 
-    init(_ name: String, _ value: JSONValue) {
+    package init(_ name: String, _ value: JSONValue) {
         self.name = name
         self.value = value
     }
 
-    func member(_ key: String) -> Field? {
+    /// A member of an object; `nil` if absent or null.
+    package func member(_ key: String) -> Field? {
         guard let member = value[key], !member.isNull else { return nil }
         return Field("\(name).\(key)", member)
     }
 
-    func object() throws -> JSONObject {
+    /// The members.
+    package func object() throws -> JSONObject {
         guard let object = value.objectValue else { throw mismatch("an object") }
         return object
     }
 
-    func list() throws -> [Field] {
+    /// The elements, each under its number.
+    package func list() throws -> [Field] {
         guard let list = value.arrayValue else { throw mismatch("a list") }
         return list.enumerated().map { Field("\(name)[\($0.offset)]", $0.element) }
     }
 
-    func string(limit: Int = 4096) throws -> String {
+    /// A text of at most `limit` bytes.
+    package func string(limit: Int = 4096) throws -> String {
         guard let text = value.stringValue else { throw mismatch("a string") }
         guard text.utf8.count <= limit else { throw invalid("is longer than \(limit) bytes") }
         return text
     }
 
     /// Also the strings and numbers that Python clients send for truth values.
-    func bool() throws -> Bool {
+    package func bool() throws -> Bool {
         switch value {
         case .bool(let flag): return flag
         case .int(0): return false
@@ -113,7 +117,8 @@ struct Field: Sendable {
         throw mismatch("a boolean")
     }
 
-    func integer(in range: ClosedRange<Int>) throws -> Int {
+    /// A number within bounds.
+    package func integer(in range: ClosedRange<Int>) throws -> Int {
         let outOfRange = "must be from \(range.lowerBound) to \(range.upperBound)"
         if case .bigInteger = value { throw invalid(outOfRange) }
         guard let number = value.intValue else { throw mismatch("an integer") }
@@ -121,11 +126,13 @@ struct Field: Sendable {
         return number
     }
 
-    func mismatch(_ expected: String) -> OperationError {
+    /// The error for a value of another type.
+    package func mismatch(_ expected: String) -> OperationError {
         invalid("must be \(expected), not \(value.typeName)")
     }
 
-    func invalid(_ reason: String) -> OperationError {
+    /// The error that says what is wrong.
+    package func invalid(_ reason: String) -> OperationError {
         OperationError(
             .invalidInput,
             "Invalid input received: \(name) \(reason)",

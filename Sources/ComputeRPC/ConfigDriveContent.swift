@@ -1,9 +1,9 @@
-import HostBackend
+package import HostBackend
 import JSONCodec
 import Support
 
 /// What goes on an instance's config drive: OpenStack's metadata layout, read by cloud-init.
-struct ConfigDriveContent {
+package struct ConfigDriveContent {
     var uuid: InstanceUUID
     var name: String
     var metadata: [String: String]
@@ -13,7 +13,24 @@ struct ConfigDriveContent {
     /// Given only if the operator lets passwords be injected.
     var adminPassword: String?
 
-    func files() throws -> [ConfigDriveFile] {
+    package init(
+        uuid: InstanceUUID,
+        name: String,
+        metadata: [String: String],
+        interfaces: [NetworkInterface],
+        injectedFiles: [(path: String, content: [UInt8])],
+        adminPassword: String?
+    ) {
+        self.uuid = uuid
+        self.name = name
+        self.metadata = metadata
+        self.interfaces = interfaces
+        self.injectedFiles = injectedFiles
+        self.adminPassword = adminPassword
+    }
+
+    /// The drive's files.
+    package func files() throws -> [ConfigDriveFile] {
         var files: [ConfigDriveFile] = []
         var listed: [JSONValue] = []
         for (number, injected) in injectedFiles.enumerated() {

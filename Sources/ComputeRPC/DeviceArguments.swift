@@ -1,12 +1,13 @@
-import HostBackend
+package import HostBackend
 import Support
 import VMOps
 
 /// Nova's network info and block device info, as far as a host needs them.
-enum DeviceArguments {
+package enum DeviceArguments {
     private static let mostDevices = 256
 
-    static func interfaces(_ field: Field?) throws -> [NetworkInterface] {
+    /// The interfaces of a network info; none without one.
+    package static func interfaces(_ field: Field?) throws -> [NetworkInterface] {
         guard let field else { return [] }
         return try bounded(field).map(interface)
     }

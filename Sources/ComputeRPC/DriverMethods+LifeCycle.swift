@@ -4,8 +4,6 @@ import Support
 import VMOps
 
 extension DriverMethods {
-    private static let mostInjectedFiles = 256
-
     var lifeCycle: [RemoteMethod] {
         [
             mutating(
@@ -63,7 +61,7 @@ extension DriverMethods {
         request.volumes = try DeviceArguments.volumes(blockDevices)
         if let sizes = try DeviceArguments.ephemerals(blockDevices) { request.ephemeralGB = sizes }
         request.powerOn = try arguments.bool("power_on", default: true)
-        let injected = try injectedFiles(arguments)
+        let injected = try InjectedFiles.list(arguments["injected_files"].map { Field("injected_files", $0) })
         let password = try arguments.string("admin_password")
         if request.configDrive || operations.settings.forceConfigDrive {
             let content = ConfigDriveContent(
@@ -77,28 +75,6 @@ extension DriverMethods {
             request.configDriveFiles = Redacted(try content.files())
         }
         return Results.info(try await operations.spawn(request, context))
-    }
-
-    /// Pairs of a path on the guest and the content in base64, as Nova sends them.
-    private func injectedFiles(_ arguments: Arguments) throws -> [(path: String, content: [UInt8])] {
-        guard let value = arguments["injected_files"] else { return [] }
-        let field = Field("injected_files", value)
-        let list = try field.list()
-        guard list.count <= Self.mostInjectedFiles else {
-            throw field.invalid("has more than \(Self.mostInjectedFiles) entries")
-        }
-        return try list.map { entry in
-            let pair = try entry.list()
-            guard pair.count == 2 else { throw entry.invalid("must be a pair of path and content") }
-            guard let content = Base64.decode(try pair[1].string(limit: 1 << 20)) else {
-                throw pair[1].invalid("is not base64")
-            }
-            let path = try pair[0].string(limit: 4096)
-            guard path.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
-                throw pair[0].invalid("has a control character")
-            }
-            return (path, content)
-        }
     }
 }
 

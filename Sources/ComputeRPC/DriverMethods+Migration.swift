@@ -5,7 +5,7 @@ import VMOps
 
 extension DriverMethods {
     /// What may be a host's name, which is part of the name of its queue.
-    private static func hostName(_ field: Field) throws -> String {
+    static func hostName(_ field: Field) throws -> String {
         let name = try field.string(limit: 255)
         let isClean = name.unicodeScalars.allSatisfy { scalar in
             let category = scalar.properties.generalCategory

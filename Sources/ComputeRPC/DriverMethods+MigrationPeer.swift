@@ -4,7 +4,7 @@ import OsloMessaging
 import Support
 import VMOps
 
-/// What hosts ask each other in a live migration; nobody else has a reason to. Operators can close them to others with
+/// What hosts ask each other in a migration; nobody else has a reason to. Operators can close them to others with
 /// `[limits] allowed_methods` and the broker's permissions.
 extension DriverMethods {
     /// The names, for an allow-list.
@@ -12,9 +12,10 @@ extension DriverMethods {
         "check_can_live_migrate_destination", "check_can_live_migrate_source", "pre_live_migration",
         "post_live_migration_at_destination", "rollback_live_migration_at_destination", "knows_live_migration",
         "console_transfer_prepare", "console_transfer_receive", "console_transfer_install",
+        "check_can_resize_destination", "prep_resize", "build_resize", "finish_confirm_resize", "finish_revert_resize",
     ]
 
-    var migrationPeer: [RemoteMethod] { migrationChecks + migrationSteps + consoleTransfer }
+    var migrationPeer: [RemoteMethod] { migrationChecks + migrationSteps + consoleTransfer + resizeSteps }
 
     private var migrationChecks: [RemoteMethod] {
         [
@@ -97,14 +98,14 @@ extension DriverMethods {
 }
 
 extension Arguments {
-    fileprivate var migrateData: Field { Field("migrate_data", values["migrate_data"] ?? .null) }
+    var migrateData: Field { Field("migrate_data", values["migrate_data"] ?? .null) }
 
-    fileprivate func transfer() throws -> String {
+    func transfer() throws -> String {
         try DeviceArguments.identifier(Field("transfer", values["transfer"] ?? .null))
     }
 
     /// The instance's uuid; hosts name no instance otherwise.
-    fileprivate func uuid() throws -> InstanceUUID {
+    func uuid() throws -> InstanceUUID {
         guard let uuid = try InstanceArgument(self).uuid() else {
             throw Field("instance", values["instance"] ?? .null).invalid("needs uuid")
         }

@@ -1,6 +1,6 @@
-import OsloMessaging
+package import OsloMessaging
 import Support
-import VMOps
+package import VMOps
 
 /// Builds the table of driver-level methods: arguments in, operation, result out.
 package struct DriverMethods: Sendable {
@@ -9,7 +9,7 @@ package struct DriverMethods: Sendable {
     let injectsPasswords: @Sendable () -> Bool
 
     var all: [RemoteMethod] {
-        lifeCycle + power + migration + migrationPeer + devices + queries + consoles
+        lifeCycle + power + migration + resize + migrationPeer + devices + queries + consoles
     }
 
     /// A method that changes something: accepted durably before it runs.
@@ -97,7 +97,8 @@ package struct DriverMethods: Sendable {
 }
 
 extension OperationContext {
-    init(_ request: RPCRequest) {
+    /// What operations are told of a request.
+    package init(_ request: RPCRequest) {
         self.init(requestKey: request.uniqueID, requestID: request.requestID, caller: request.context)
     }
 }

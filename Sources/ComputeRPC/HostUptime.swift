@@ -2,8 +2,8 @@ import Glibc
 import Support
 
 /// The host's uptime in one line shaped like the Unix command's (VM operations, section 12.2).
-enum HostUptime {
-    static func line() async throws -> String {
+package enum HostUptime {
+    package static func line() async throws -> String {
         try await BlockingPool.shared.run {
             let seconds = Double(try firstWord(of: "/proc/uptime")) ?? 0
             let loads = try words(of: "/proc/loadavg").prefix(3).joined(separator: ", ")

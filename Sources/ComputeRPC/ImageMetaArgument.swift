@@ -1,23 +1,30 @@
-import HostBackend
-import Support
+package import HostBackend
+package import Support
 
 /// The `image_meta` argument of `spawn`: what the image service says of the image, as a plain map or as an object in
 /// Nova's serialised envelope.
-struct ImageMetaArgument: Sendable {
+package struct ImageMetaArgument: Sendable {
     private let field: Field
 
     /// `nil` when the request has none.
     init?(_ arguments: Arguments) throws {
-        guard let value = arguments["image_meta"] else { return nil }
-        let plain = Field("image_meta", value)
-        field = Field("image_meta", try plain.object()["nova_object.data"] ?? value)
+        try self.init(plain: arguments["image_meta"], name: "image_meta")
+    }
+
+    /// `nil` when there is none, or an empty one, as for instances that start from a volume.
+    ///
+    /// - Parameter name: of the argument, for errors.
+    package init?(plain value: JSONValue?, name: String) throws {
+        guard let value, value != .object([:]) else { return nil }
+        field = Field(name, try Field(name, value).object()["nova_object.data"] ?? value)
         _ = try field.object()
     }
 
-    func id() throws -> String? { try field.member("id")?.string(limit: 2048) }
+    /// The image's reference.
+    package func id() throws -> String? { try field.member("id")?.string(limit: 2048) }
 
     /// Checksums, format, size and a location; `nil` when it says nothing of them.
-    func details() throws -> ImageRequest? {
+    package func details() throws -> ImageRequest? {
         var request = ImageRequest("")
         if let checksum = try text("checksum", 128) {
             request.checksums.append(ImageChecksum(algorithm: "md5", value: checksum))

@@ -24,6 +24,7 @@ enum MigrationMessages {
             "enable_metrics": .bool(spec.enableMetrics),
         ]
         if let ticket { data["ticket"] = .object(ticket) }
+        data["resize"] = migration.resize.map { .object($0.json) }
         return .object(data)
     }
 
@@ -57,8 +58,19 @@ enum MigrationMessages {
             spec: spec,
             source: try field.text("source"),
             copyStorage: try field.member("copy_storage")?.bool() ?? false,
-            transfer: try transfer(field)
+            transfer: try transfer(field),
+            resize: try resize(field)
         )
+    }
+
+    private static func resize(_ field: Field) throws -> InstanceResize? {
+        guard let member = field.member("resize") else { return nil }
+        guard let resize = InstanceResize(json: try member.object()) else { throw member.invalid("makes no sense") }
+        let flavor = resize.flavor
+        guard (1...16_777_216).contains(flavor.memoryMB), (1...4096).contains(flavor.vcpus),
+            ([flavor.rootGB] + flavor.ephemeralGB).allSatisfy({ (0...1_048_576).contains($0) })
+        else { throw member.invalid("has a flavor out of range") }
+        return resize
     }
 
     static func ticket(_ field: Field) throws -> MigrationTicket {

@@ -1,4 +1,4 @@
-import OsloMessaging
+package import OsloMessaging
 import Support
 import VMOps
 
@@ -18,7 +18,7 @@ extension RemoteFailure {
     }
 
     /// Whatever a method threw, as an exception of a class that clients know.
-    static func from(_ error: any Error) -> RemoteFailure {
+    package static func from(_ error: any Error) -> RemoteFailure {
         switch error {
         case let error as RemoteFailure: error
         case let error as OperationError: RemoteFailure(error)

@@ -8,14 +8,17 @@ package import VMOps
 /// reboot of a running machine comes to the same end when it is run again: state changes reach a state that is
 /// reached already, a destroy finds nothing, a spawn that was complete knows its request. So they are run again.
 /// Whether a reboot had happened cannot be told from the state; repeating it would reset the guest twice, so its
-/// caller is told that the outcome is unknown unless the machine runs, which is what a reboot promises. A live migration
-/// whose machine has left was finished by the recovery of the hosts if the destination has the instance.
+/// caller is told that the outcome is unknown unless the machine runs, which is what a reboot promises. A migration whose
+/// machine has left was finished by the recovery of the hosts if the other host has the instance.
 package struct OperationRecovery: Sendable {
     package enum Decision: Sendable {
         case run
         case finished(JSONValue)
         case failed(RemoteFailure)
     }
+
+    /// Those after which the instance may be elsewhere.
+    private static let moves: Set<String> = ["live_migration", "resize_instance", "revert_resize"]
 
     let operations: VMOps
 
@@ -25,14 +28,15 @@ package struct OperationRecovery: Sendable {
     private func moved(_ request: RPCRequest) async -> InstanceInfo? {
         let parameters = request.args.map { Parameter.optional($0.key) }
         guard let arguments = try? Arguments(request, parameters),
-            let uuid = try? InstanceArgument(arguments).uuid(),
-            let destination = try? arguments.requiredString("dest")
+            let uuid = try? InstanceArgument(arguments).uuid()
         else { return nil }
+        if request.method == "revert_resize" { return await operations.reverted(uuid) }
+        guard let destination = try? arguments.requiredString("dest") else { return nil }
         return await operations.migrated(uuid, to: destination)
     }
 
     package func decide(_ request: RPCRequest) async -> Decision {
-        guard request.method == "reboot" || request.method == "live_migration" else { return .run }
+        guard request.method == "reboot" || Self.moves.contains(request.method) else { return .run }
         do {
             let parameters = request.args.map { Parameter.optional($0.key) }
             let uuid = try InstanceArgument(Arguments(request, parameters)).resolve(operations)
@@ -40,7 +44,7 @@ package struct OperationRecovery: Sendable {
             if request.method == "reboot", info.state == "running" { return .finished(Results.info(info)) }
             return .run
         } catch let error as OperationError where error.code == .instanceNotFound {
-            guard request.method == "live_migration" else { return .run }
+            guard Self.moves.contains(request.method) else { return .run }
             return await moved(request).map { .finished(Results.info($0)) } ?? .failed(RemoteFailure(error))
         } catch {
             return .run

@@ -12,7 +12,7 @@ package protocol HostCaller: Sendable {
     func call(_ method: String, _ args: JSONObject, on host: String, timeout: Duration) async throws -> JSONValue
 }
 
-/// A host of another process as a partner in live migrations.
+/// A host of another process as a partner in migrations.
 package struct RemotePeer: MigrationPeer {
     private static let quick = Duration.seconds(60)
     /// Preparing may include volumes, interfaces and whatever else is slow.
@@ -62,6 +62,43 @@ package struct RemotePeer: MigrationPeer {
         } catch let error as OperationError where error.code == .instanceNotFound {
             return nil
         }
+    }
+
+    /// A failure is an answer too.
+    package func isAnswering() async -> Bool {
+        do {
+            _ = try await caller.call("ping", [:], on: host, timeout: Self.quick)
+            return true
+        } catch {
+            return error is RemoteFailure
+        }
+    }
+
+    package func checkResize(_ migration: IncomingMigration) async throws -> MigrationTicket {
+        let args = Self.args(migration.record.uuid, ["migrate_data": MigrationMessages.data(migration)])
+        return try ticket(try await call("check_can_resize_destination", args))
+    }
+
+    package func prepareResize(_ migration: IncomingMigration, _ ticket: MigrationTicket) async throws -> JSONObject {
+        let data = MigrationMessages.data(migration, ticket: ticket)
+        let args = Self.args(migration.record.uuid, ["migrate_data": data])
+        guard let way = try await call("prep_resize", args).objectValue else { throw strangeAnswer }
+        return way
+    }
+
+    package func buildResize(_ uuid: InstanceUUID, transfer: String) async throws {
+        let args = Self.args(uuid, ["migrate_data": ["transfer": .string(transfer)]])
+        _ = try await call("build_resize", args, timeout: Self.patient)
+    }
+
+    package func confirmOutgoing(_ uuid: InstanceUUID, transfer: String) async throws {
+        let args = Self.args(uuid, ["migrate_data": ["transfer": .string(transfer)]])
+        _ = try await call("finish_confirm_resize", args)
+    }
+
+    package func revertOutgoing(_ uuid: InstanceUUID, transfer: String) async throws -> InstanceInfo {
+        let args = Self.args(uuid, ["migrate_data": ["transfer": .string(transfer)]])
+        return try info(try await call("finish_revert_resize", args, timeout: Self.patient), uuid)
     }
 
     package func consoleDestination(_ uuid: InstanceUUID) -> any ConsoleDestination {

@@ -21,6 +21,7 @@ enum Results {
         object.append("metadata", stringMap(info.metadata))
         object.append("created_at", .int(info.createdAt))
         if let machine = info.machine { append(machine, to: &object) }
+        if let resize = info.resize { object.append("resize", .string(resize.rawValue)) }
         if let migration = info.migration {
             object.append(
                 "migration",
@@ -44,7 +45,7 @@ enum Results {
         else { return nil }
         var metadata: [String: String] = [:]
         for member in value["metadata"]?.objectValue ?? [:] { metadata[member.key] = member.value.stringValue }
-        return InstanceInfo(
+        var info = InstanceInfo(
             uuid: uuid,
             name: name,
             host: host,
@@ -58,6 +59,8 @@ enum Results {
             metadata: metadata,
             createdAt: createdAt
         )
+        info.resize = value["resize"]?.stringValue.flatMap(ResizePhase.init(rawValue:))
+        return info
     }
 
     /// Figures only where the host really knows them.

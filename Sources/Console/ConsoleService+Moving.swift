@@ -80,11 +80,14 @@ extension ConsoleService {
 
     /// Ends the capture, copies the remainder, has it installed and deletes the source's copy. After an error the source
     /// keeps everything; call it again with the same `transfer`.
+    ///
+    /// - Parameter keepsSource: the source's copy stays, for a machine that may come back.
     package func move(
         _ uuid: InstanceUUID,
         directory: String,
         transfer: String,
         mark: ConsoleMarkKind? = .migration,
+        keepsSource: Bool = false,
         to destination: some ConsoleDestination
     ) async throws {
         let seal = try await seal(uuid, directory: directory, mark: mark)
@@ -97,14 +100,20 @@ extension ConsoleService {
             }
             try await destination.install(seal, transfer: transfer)
         }
-        try await acknowledgeMoved(uuid, directory: directory)
+        if !keepsSource { try await acknowledgeMoved(uuid, directory: directory) }
     }
 
     // MARK: - Destination
 
     /// This host as a destination for one machine's log. The instance's directory is made if missing.
-    package func destination(_ uuid: InstanceUUID, directory: String) -> some ConsoleDestination {
-        LocalDestination(service: self, uuid: uuid, directory: directory)
+    ///
+    /// - Parameter replacesPresent: what is here is the beginning of what comes, and is not put behind it.
+    package func destination(
+        _ uuid: InstanceUUID,
+        directory: String,
+        replacesPresent: Bool = false
+    ) -> some ConsoleDestination {
+        LocalDestination(service: self, uuid: uuid, directory: directory, replacesPresent: replacesPresent)
     }
 
     /// Gives up what arrived of a log that will not come.
@@ -118,6 +127,7 @@ private struct LocalDestination: ConsoleDestination {
     let service: ConsoleService
     let uuid: InstanceUUID
     let directory: String
+    let replacesPresent: Bool
 
     func prepareIncoming(transfer: String) async throws -> ConsoleIncoming {
         try await work { store in
@@ -131,7 +141,8 @@ private struct LocalDestination: ConsoleDestination {
     }
 
     func install(_ seal: ConsoleTransferSeal, transfer: String) async throws {
-        try await work { try $0.install(transfer, seal) }
+        let replaces = replacesPresent
+        try await work { try $0.install(transfer, seal, replacesPresent: replaces) }
     }
 
     private func work<Result: Sendable>(

@@ -57,8 +57,12 @@ extension SegmentStore {
     }
 
     /// Puts the arrived log before the present one, atomically, trimmed to the caps from the oldest byte on. Present
-    /// offsets and marks move behind its end.
-    mutating func install(_ transfer: String, _ seal: ConsoleTransferSeal) throws {
+    /// offsets and marks move behind its end, or are given up for it.
+    mutating func install(
+        _ transfer: String,
+        _ seal: ConsoleTransferSeal,
+        replacesPresent: Bool = false
+    ) throws {
         let (next, isInstalled) = try prepareIncoming(transfer)
         if isInstalled { return }
         guard next == seal.endOffset || (next == nil && seal.firstOffset == seal.endOffset) else {
@@ -72,11 +76,11 @@ extension SegmentStore {
         let incoming = arrived
         let first = next == nil ? seal.endOffset : incoming.retained.lowerBound
         let shift = seal.endOffset - own.retained.lowerBound
-        let ownMarks = try marks()
+        let ownMarks = replacesPresent ? [] : try marks()
         try replaceAll { new throws(SystemCallError) in
             try new.start(at: first)
             try new.copy(incoming, first..<seal.endOffset)
-            try new.copy(own, own.retained)
+            if !replacesPresent { try new.copy(own, own.retained) }
             for mark in seal.marks { try new.writeIndex(.mark(mark)) }
             for mark in ownMarks {
                 try new.writeIndex(.mark(mark.moved(to: max(seal.endOffset, mark.offset + shift))))

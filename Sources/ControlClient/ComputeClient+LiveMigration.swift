@@ -12,15 +12,27 @@ extension ComputeClient {
         progress: @escaping @Sendable (Instance, MigrationState) -> Void
     ) async throws -> Instance {
         let source = try await find(reference)
-        let args: JSONObject = ["instance": source.argument, "dest": .string(destination)]
+        return try await watching(source, "live_migration", ["dest": .string(destination)], progress)
+    }
+
+    /// Calls a method that moves an instance, and tells of its progress.
+    func watching(
+        _ source: Instance,
+        _ method: String,
+        _ more: JSONObject,
+        limit: Duration? = nil,
+        _ progress: @escaping @Sendable (Instance, MigrationState) -> Void
+    ) async throws -> Instance {
+        var args = more
+        args["instance"] = source.argument
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await watch(source, progress) }
             defer { group.cancelAll() }
-            return try Instance(try await operate(source.host, "live_migration", args, times.operation))
+            return try Instance(try await operate(source.host, method, args, limit ?? times.operation))
         }
     }
 
-    /// Makes the named host forget a live migration whose other host is gone for good.
+    /// Makes the named host forget a migration whose other host is gone for good.
     ///
     /// - Parameter runHere: the instance runs nowhere and is to go on at this host.
     /// - Returns: the instance, if the host has it afterwards.

@@ -35,8 +35,10 @@ extension DiskImages {
     }
 
     /// Grows a disk that no running machine uses; the present size is fine, a smaller one `invalidArgument`.
-    package func resizeDisk(_ path: String, virtualSize: UInt64) async throws {
-        let info = try await diskInfo(path)
+    ///
+    /// - Parameter known: the format on record, see ``diskInfo(_:known:)``.
+    package func resizeDisk(_ path: String, known: String? = nil, virtualSize: UInt64) async throws {
+        let info = try await diskInfo(path, known: known)
         let size = try Self.rounded(virtualSize)
         if size == info.virtualSize { return }
         guard size > info.virtualSize, let format = DiskFormat(rawValue: info.format) else {
@@ -78,6 +80,17 @@ extension DiskImages {
         try Self.check(path: source)
         try await produce(path) { temporary in
             try await work.run { try FileCalls.copySparse(source, to: temporary, $0) }
+        }
+    }
+
+    /// The same, or a copy that stands for itself in the same format.
+    ///
+    /// - Parameter known: the format on record, see ``diskInfo(_:known:)``.
+    package func copyDisk(_ source: String, known: String, to path: String, standalone: Bool) async throws {
+        if standalone, try await diskInfo(source, known: known).backingFile != nil {
+            _ = try await exportDisk(source, known: known, to: path, format: known)
+        } else {
+            try await copyDisk(source, to: path)
         }
     }
 

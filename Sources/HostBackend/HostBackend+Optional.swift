@@ -29,6 +29,16 @@ extension HostBackend {
         throw BackendError.unsupported("diagnostics")
     }
 
+    package func diskInfo(_ path: String, format: String) async throws -> DiskInfo { try await diskInfo(path) }
+
+    package func resizeDisk(_ path: String, format: String, virtualSize: UInt64) async throws {
+        try await resizeDisk(path, virtualSize: virtualSize)
+    }
+
+    package func copyDisk(_ source: String, format: String, to path: String, standalone: Bool) async throws {
+        throw BackendError.unsupported("copying a disk")
+    }
+
     package func attachDisk(_ disk: DiskAttachment, to uuid: InstanceUUID) async throws {
         throw BackendError.unsupported("attaching a disk")
     }

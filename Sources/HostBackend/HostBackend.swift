@@ -75,6 +75,18 @@ package protocol HostBackend: Sendable {
 
     func resizeDisk(_ path: String, virtualSize: UInt64) async throws
 
+    /// The same two for a disk that a guest has written to: what stands in it says nothing about its format, which is on
+    /// record.
+    func diskInfo(_ path: String, format: String) async throws -> DiskInfo
+    func resizeDisk(_ path: String, format: String, virtualSize: UInt64) async throws
+
+    /// Copies the disk of a machine that is off to a new file; on failure no file is left.
+    ///
+    /// - Parameters:
+    ///   - format: the format on record.
+    ///   - standalone: without the image it may be a layer over; else as it is.
+    func copyDisk(_ source: String, format: String, to path: String, standalone: Bool) async throws
+
     /// Builds an ISO 9660 config drive; on failure no file is left.
     func buildConfigDrive(_ files: [ConfigDriveFile], at path: String) async throws
 

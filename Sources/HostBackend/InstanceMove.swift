@@ -1,4 +1,4 @@
-/// A live migration as one of its hosts remembers it, from before anything is prepared until nothing is left to do.
+/// A live or cold migration or resize as one of its hosts remembers it, from before anything is prepared until nothing is left to do.
 package struct InstanceMove: Sendable, Hashable {
     package enum Role: String, Sendable {
         /// This host is the source; whether the machine has left, only its backend can tell.
@@ -11,6 +11,14 @@ package struct InstanceMove: Sendable, Hashable {
         case arriving
         /// This host was the destination, the machine runs here, and its console log is still on its way.
         case arrived
+        /// This host was the source of a cold migration and keeps what it needs for the way back, until it is told.
+        case kept
+        /// The instance is here, cold migrated or resized, and somebody still has to confirm or revert that.
+        case resized
+        /// Confirmed here: the source is to remove what it kept.
+        case confirming
+        /// Reverted here: the machine is removed, and the source to bring it back.
+        case reverting
     }
 
     package var role: Role
@@ -22,8 +30,21 @@ package struct InstanceMove: Sendable, Hashable {
     package var sharesDirectory: Bool
     /// At the destination: everything is ready, and the guest may have come. It is not made anew from then on.
     package var isPrepared: Bool
+    /// `nil` for a live migration.
+    package var resize: InstanceResize?
 
-    package init(role: Role, peer: String, transfer: String, sharesDirectory: Bool, isPrepared: Bool = false) {
+    /// Whether the machine is off while it moves.
+    package var isCold: Bool { resize != nil }
+
+    package init(
+        role: Role,
+        peer: String,
+        transfer: String,
+        sharesDirectory: Bool,
+        isPrepared: Bool = false,
+        resize: InstanceResize? = nil
+    ) {
+        self.resize = resize
         self.isPrepared = isPrepared
         self.role = role
         self.peer = peer

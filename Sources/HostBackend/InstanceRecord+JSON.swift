@@ -23,6 +23,7 @@ extension InstanceRecord {
         json["spawn_request"] = spawnRequest.map(JSONValue.string)
         json["move"] = move.map { .object($0.json) }
         json["arrived_by"] = arrivedBy.map(JSONValue.string)
+        if generation > 0 { json["generation"] = .int(Int64(generation)) }
         if !volumes.isEmpty { json["volumes"] = .array(volumes.map { .object($0.json) }) }
         return json
     }
@@ -66,6 +67,7 @@ extension InstanceRecord {
             move: json["move"]?.objectValue.flatMap(InstanceMove.init(json:)),
             arrivedBy: json["arrived_by"]?.stringValue
         )
+        generation = json["generation"]?.intValue.map { Int(clamping: $0) } ?? 0
         guard self.interfaces.count == interfaces.count, self.disks.count == disks.count,
             self.volumes.count == volumes.count
         else { return nil }
@@ -81,6 +83,7 @@ extension InstanceMove {
             "shares_directory": .bool(sharesDirectory),
         ]
         if isPrepared { json["prepared"] = true }
+        json["resize"] = resize.map { .object($0.json) }
         return json
     }
 
@@ -95,7 +98,8 @@ extension InstanceMove {
             peer: peer,
             transfer: transfer,
             sharesDirectory: sharesDirectory,
-            isPrepared: json["prepared"]?.boolValue ?? false
+            isPrepared: json["prepared"]?.boolValue ?? false,
+            resize: json["resize"]?.objectValue.flatMap(InstanceResize.init(json:))
         )
     }
 }

@@ -26,6 +26,8 @@ package struct InstanceRecord: Sendable, Hashable {
     package var move: InstanceMove?
     /// The transfer by which the instance came to this host, if it was not spawned here.
     package var arrivedBy: String?
+    /// The number of this host's ownership of the instance's directory, see `Ownership`: one for each host that had it.
+    package var generation = 0
 
     package init(
         uuid: InstanceUUID,

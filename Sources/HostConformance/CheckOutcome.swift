@@ -1,3 +1,5 @@
+import HostBackend
+
 /// What came of one check.
 package enum CheckOutcome: Sendable, Hashable {
     case passed
@@ -48,6 +50,8 @@ extension CheckOutcome {
             return .failed(expected: failure.expected, seen: failure.seen)
         } catch let skipped as CheckSkipped {
             return .skipped(skipped.description)
+        } catch let error as BackendError {
+            return .failed(expected: "no error", seen: "\(error.code.rawValue): \(error)")
         } catch {
             return .failed(expected: "no error", seen: "\(error)")
         }

@@ -18,6 +18,11 @@ package func checkEqual<Value: Equatable>(_ value: Value, _ wanted: Value, _ wha
     try check(value == wanted, "\(what): \(wanted)", seen: "\(value)")
 }
 
+/// Throws unless there is a value, and it is the wanted one.
+package func checkValue<Value: Equatable>(_ value: Value?, _ wanted: Value, _ what: String) throws(CheckFailure) {
+    try check(value == wanted, "\(what): \(wanted)", seen: value.map { "\($0)" } ?? "nothing")
+}
+
 /// Throws unless `body` throws a backend error with one of these codes.
 package func checkFails(
     _ wanted: BackendError.Code...,

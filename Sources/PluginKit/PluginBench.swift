@@ -69,10 +69,14 @@ final class PluginBench: Sendable {
         await stop()
         let session: WireSession
         if settings.shape == .socket {
-            session = WireSession(socket: try await connected(), reactor: reactor)
+            session = WireSession(
+                socket: try await connected(),
+                exitLimit: settings.exitLimit,
+                reactor: reactor
+            )
         } else {
             let process = try await PluginProcess(settings.command, environment: other ?? environment, reactor: reactor)
-            session = WireSession(process: process, reactor: reactor)
+            session = WireSession(process: process, exitLimit: settings.exitLimit, reactor: reactor)
         }
         session.start()
         state.withLock { $0.current = session }

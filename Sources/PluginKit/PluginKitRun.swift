@@ -51,16 +51,15 @@ package struct PluginKitRun: Sendable {
     ) async -> (plugin: String, lines: [PluginKitLine]) {
         var lines: [PluginKitLine] = []
         var hello: PluginHello?
-        var trouble: String?
+        var hasTried = false
         for check in PluginCheck.all where isWanted(check) && check.shapes.contains(settings.shape) {
             if Task.isCancelled { break }
-            if hello == nil, trouble == nil {
-                do { hello = try await bench.caller().hello } catch { trouble = "\(error)" }
-            }
+            if !hasTried { hello = try? await bench.caller().hello }
+            hasTried = true
             let begin = ContinuousClock.now
             let outcome: CheckOutcome
-            if let trouble, lines.contains(where: \.outcome.isFailed) {
-                outcome = .skipped("there was no handshake: \(trouble)")
+            if hello == nil, lines.contains(where: \.outcome.isFailed) {
+                outcome = .skipped("there was no handshake")
             } else {
                 outcome = await check.run(bench, flags: hello?.capabilities.flags)
             }

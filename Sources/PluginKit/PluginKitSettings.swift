@@ -15,6 +15,9 @@ package struct PluginKitSettings: Sendable {
     /// How long the handshake may take.
     package var startLimit = Duration.seconds(10)
 
+    /// How long it may take to exit where it has to.
+    package var exitLimit = Duration.seconds(10)
+
     /// An image that machines boot from; `nil` = none is needed.
     package var image: String?
     /// A file that is copied to be the machines' root disk, and its format. Not beside an image.

@@ -30,6 +30,22 @@ extension QEMUHost {
         try await filing("resizing a disk") { try await disks.resizeDisk(path, virtualSize: virtualSize) }
     }
 
+    package func diskInfo(_ path: String, format: String) async throws -> DiskInfo {
+        try await filing("looking at a disk") { try await disks.diskInfo(path, known: format) }
+    }
+
+    package func resizeDisk(_ path: String, format: String, virtualSize: UInt64) async throws {
+        try await filing("resizing a disk") {
+            try await disks.resizeDisk(path, known: format, virtualSize: virtualSize)
+        }
+    }
+
+    package func copyDisk(_ source: String, format: String, to path: String, standalone: Bool) async throws {
+        try await filing("copying a disk") {
+            try await disks.copyDisk(source, known: format, to: path, standalone: standalone)
+        }
+    }
+
     package func buildConfigDrive(_ files: [ConfigDriveFile], at path: String) async throws {
         try await filing("building a config drive") { try await disks.buildConfigDrive(files, at: path) }
     }

@@ -79,7 +79,7 @@ package final class QEMUHost: HostBackend {
         var flags: Set<Capability> = [
             .softShutdown, .reset, .pause, .save, .resizeDisks, .events, .consoleOutput, .consoleInput,
             .consoleResumable, .hotplugDisk, .hotplugNIC, .diagnostics, .liveMigration, .liveStorageMigration,
-            .abortLiveMigration, .migratePaused,
+            .abortLiveMigration, .migratePaused, .coldMigration,
         ]
         if disks.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing, .checkpoint]) }
         if disks.hasXorriso { flags.insert(.configDriveISO) }

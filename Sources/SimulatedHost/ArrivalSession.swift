@@ -1,4 +1,5 @@
 import DiskImages
+import DiskTransfer
 import Glibc
 import HostBackend
 import Support
@@ -57,7 +58,7 @@ struct ArrivalSession {
             try load(try MigrationFrame.object(content))
             try MigrationFrame.send(.loaded, on: socket)
             return true
-        case .hello, .ok, .loaded, .failed:
+        case .hello, .ok, .loaded, .failed, .busy:
             throw BackendError(.invalidArgument, "the source said what only a destination says")
         }
         return false

@@ -1,4 +1,5 @@
 import DiskImages
+import DiskTransfer
 import HostBackend
 import Support
 import SystemPackage

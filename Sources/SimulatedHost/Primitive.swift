@@ -3,7 +3,7 @@
 package enum Primitive: String, Sendable, Hashable, CaseIterable {
     case connect, probe, hostInfo, machines, machine
     case createMachine, deleteMachine, setState, reset, requestShutdown, cancelJobs, diagnostics
-    case image, createDisk, diskInfo, resizeDisk, buildConfigDrive
+    case image, createDisk, diskInfo, resizeDisk, copyDisk, buildConfigDrive
     case attachDisk, detachDisk, connectVolume, disconnectVolume
     case attachInterface, detachInterface, plugInterface, unplugInterface
     case exportRootDisk, openConsole, writeConsole

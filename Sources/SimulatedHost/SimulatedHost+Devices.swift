@@ -29,6 +29,23 @@ extension SimulatedHost {
         }
     }
 
+    package func diskInfo(_ path: String, format: String) async throws -> DiskInfo {
+        try await perform(.diskInfo) { try await disks.diskInfo(path, known: format) }
+    }
+
+    package func resizeDisk(_ path: String, format: String, virtualSize: UInt64) async throws {
+        try await perform(.resizeDisk) {
+            try require(.resizeDisks, "resizing a disk")
+            try await disks.resizeDisk(path, known: format, virtualSize: virtualSize)
+        }
+    }
+
+    package func copyDisk(_ source: String, format: String, to path: String, standalone: Bool) async throws {
+        try await perform(.copyDisk) {
+            try await disks.copyDisk(source, known: format, to: path, standalone: standalone)
+        }
+    }
+
     package func buildConfigDrive(_ files: [ConfigDriveFile], at path: String) async throws {
         try await perform(.buildConfigDrive) { try await disks.buildConfigDrive(files, at: path) }
     }

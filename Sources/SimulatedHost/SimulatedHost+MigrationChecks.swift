@@ -1,4 +1,5 @@
 import DiskImages
+import DiskTransfer
 package import HostBackend
 import Support
 import Synchronization

@@ -1,4 +1,5 @@
 import DiskImages
+import DiskTransfer
 package import HostBackend
 package import ImageStore
 package import Logging
@@ -87,7 +88,8 @@ package final class SimulatedHost: HostBackend {
     private static func capabilities(_ settings: SimulatedSettings, _ disks: DiskImages) -> HostCapabilities {
         var flags: Set<Capability> = [
             .softShutdown, .reset, .pause, .save, .hotplugNIC, .hotplugDisk, .diagnostics, .resizeDisks,
-            .checkpoint, .liveMigration, .liveStorageMigration, .abortLiveMigration, .migratePaused, .events,
+            .checkpoint, .coldMigration, .liveMigration, .liveStorageMigration, .abortLiveMigration, .migratePaused,
+            .events,
             .consoleOutput,
             .consoleInput, .consoleResumable,
         ]

@@ -7,7 +7,7 @@ import Support
 /// Looking never creates anything. All calls may block; they run on ``BlockingPool``.
 package struct InstanceDirectory: Sendable, Hashable {
     /// Tells our directories from whatever else may lie at the same path.
-    private static let marker = ".vmops-instance"
+    static let marker = ".vmops-instance"
 
     package let uuid: InstanceUUID
     package let path: String
@@ -63,6 +63,11 @@ package struct InstanceDirectory: Sendable, Hashable {
         let aside = "\(path).orphan-\(time(nil))-\(UniqueID.make().prefix(8))"
         guard rename(path, aside) == 0 else { throw FileError("move aside", path) }
         return aside
+    }
+
+    /// Renames a file in it, over another if there is one; blocks.
+    func move(file name: String, to other: String) throws {
+        guard rename(file(name), file(other)) == 0 else { throw FileError("rename", file(name)) }
     }
 
     private func touchNow(_ name: String) throws {

@@ -20,6 +20,8 @@ package struct InstanceInfo: Sendable, Hashable {
     /// Figures of the host, where it has them.
     package var machine: MachineStatus?
     package var migration: MigrationProgress?
+    /// Where a cold migration or resize stands that is not over.
+    package var resize: ResizePhase?
 
     package init(
         uuid: InstanceUUID,
@@ -54,9 +56,16 @@ package struct InstanceInfo: Sendable, Hashable {
     }
 }
 
+/// A cold migration or resize that is done, and what is still due.
+package enum ResizePhase: String, Sendable, Hashable {
+    /// Somebody has to confirm or revert it.
+    case unconfirmed
+    case confirming, reverting
+}
+
 /// What an instance is going through while an operation works on it (VM operations, section 5.1).
 package enum TransitionalState: String, Sendable, Hashable {
-    case building, starting, stopping, rebooting, pausing, resuming, saving, deleting
+    case building, starting, stopping, rebooting, pausing, resuming, saving, deleting, resizing
     case migratingOut = "migrating-out"
     case migratingIn = "migrating-in"
 }

@@ -1,5 +1,6 @@
 package import Console
 package import HostBackend
+package import Support
 
 /// A machine about to arrive, as its source describes it.
 package struct IncomingMigration: Sendable {
@@ -10,6 +11,8 @@ package struct IncomingMigration: Sendable {
     /// Names the migration. Until it is over, the source's instance directory has an empty file of that name with
     /// ``tokenPrefix`` before it: a destination that sees it shares the directory.
     package var transfer: String
+    /// `nil` for a live migration; else the record is that of before, disks on shared storage excepted.
+    package var resize: InstanceResize?
 
     package static let tokenPrefix = ".migration-"
     /// The member of the ticket with which the destination says that it shares the directory.
@@ -17,7 +20,15 @@ package struct IncomingMigration: Sendable {
 
     var token: String { Self.tokenPrefix + transfer }
 
-    package init(record: InstanceRecord, spec: MachineSpec, source: String, copyStorage: Bool, transfer: String) {
+    package init(
+        record: InstanceRecord,
+        spec: MachineSpec,
+        source: String,
+        copyStorage: Bool,
+        transfer: String,
+        resize: InstanceResize? = nil
+    ) {
+        self.resize = resize
         self.transfer = transfer
         self.record = record
         self.spec = spec
@@ -26,7 +37,7 @@ package struct IncomingMigration: Sendable {
     }
 }
 
-/// Another host as one that migrates live sees it (VM operations, section 8): this process's or one behind calls.
+/// Another host as one that migrates sees it (VM operations, sections 8 and 9): this process's or one behind calls.
 ///
 /// Errors are ``OperationError``. After any other than `instanceNotFound` the outcome is unknown; every call may be
 /// repeated.
@@ -51,8 +62,52 @@ package protocol MigrationPeer: Sendable {
     /// The instance as the host sees it; `nil` if it has none.
     func presentInfo(_ uuid: InstanceUUID) async throws -> InstanceInfo?
 
+    // MARK: Cold migration
+
+    /// Could this machine come, off? Nothing is left behind.
+    func checkResize(_ migration: IncomingMigration) async throws -> MigrationTicket
+
+    /// Expects the machine: after a repetition disks that have come in part go on from there.
+    ///
+    /// - Returns: the way for disks, empty when the directory is shared.
+    func prepareResize(_ migration: IncomingMigration, _ ticket: MigrationTicket) async throws -> JSONObject
+
+    /// The disks are there: gives them their sizes, connects volumes and interfaces, and defines the machine, off. A
+    /// repetition succeeds.
+    func buildResize(_ uuid: InstanceUUID, transfer: String) async throws
+
+    /// Said by a destination to its source: the instance stays at the destination. A repetition succeeds.
+    func confirmOutgoing(_ uuid: InstanceUUID, transfer: String) async throws
+
+    /// Said by a destination to its source: the machine is gone from the destination, and is to come back as it was. A
+    /// repetition succeeds.
+    func revertOutgoing(_ uuid: InstanceUUID, transfer: String) async throws -> InstanceInfo
+
+    /// Whether the host says anything at all.
+    func isAnswering() async -> Bool
+
     /// Where the console log that comes along goes; it is put before whatever was captured there since.
     func consoleDestination(_ uuid: InstanceUUID) -> any ConsoleDestination
+}
+
+/// For peers that have to do with live migrations only.
+extension MigrationPeer {
+    package func checkResize(_ migration: IncomingMigration) async throws -> MigrationTicket { throw noResize }
+
+    package func prepareResize(_ migration: IncomingMigration, _ ticket: MigrationTicket) async throws -> JSONObject {
+        throw noResize
+    }
+
+    package func buildResize(_ uuid: InstanceUUID, transfer: String) async throws { throw noResize }
+    package func confirmOutgoing(_ uuid: InstanceUUID, transfer: String) async throws { throw noResize }
+
+    package func revertOutgoing(_ uuid: InstanceUUID, transfer: String) async throws -> InstanceInfo {
+        throw noResize
+    }
+
+    package func isAnswering() async -> Bool { true }
+
+    private var noResize: OperationError { OperationError.notImplemented("cold migration") }
 }
 
 /// Finds the other hosts.

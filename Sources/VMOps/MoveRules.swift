@@ -13,6 +13,8 @@ enum MoveStep: Hashable, Sendable {
     case cleanUp
     /// Destination: a source that has forgotten the migration will never say a word about it.
     case askSource
+    /// Only a cold migration leads there, see ``ColdStep``.
+    case wait
 }
 
 extension InstanceMove.Role {
@@ -23,6 +25,7 @@ extension InstanceMove.Role {
         case .left: .finishThere
         case .delivered: .cleanUp
         case .arriving, .arrived: .askSource
+        case .kept, .resized, .confirming, .reverting: .wait
         }
     }
 }

@@ -62,6 +62,8 @@ extension OperationError.Code {
     package static let migrationPreCheckError = Self("MigrationPreCheckError", 500)
     package static let migrationError = Self("MigrationError", 500)
     package static let unableToMigrateToSelf = Self("UnableToMigrateToSelf", 400)
+    package static let cannotResizeDisk = Self("CannotResizeDisk", 400)
+    package static let computeServiceInUse = Self("ComputeServiceInUse", 500)
     package static let volumeAttachFailed = Self("VolumeAttachFailed", 400)
     package static let volumeDriverNotFound = Self("VolumeDriverNotFound", 404)
     package static let interfaceAttachFailed = Self("InterfaceAttachFailed", 400)
@@ -81,6 +83,8 @@ extension OperationError.Code {
             instanceNotFound, instanceExists, instanceInvalidState, migrationPreCheckError, migrationError,
             unableToMigrateToSelf, volumeAttachFailed, volumeDriverNotFound, virtualInterfacePlug, invalidInput,
             hypervisorUnavailable, forbidden, novaException, notImplemented, consoleLogOutputException,
+            cannotResizeDisk,
+            computeServiceInUse,
         ].map { ($0.className, $0) },
         uniquingKeysWith: { $1 }
     )

@@ -59,14 +59,34 @@ extension VMOps {
         let isOthers = record.move?.role == .arriving && record.move?.sharesDirectory == true
         if isGone, destroyDisks, !isOthers {
             await failures.collect { try await removeFiles(uuid) }
+        } else if isGone, !isOthers, try await directory(uuid).isMarked() {
+            // The files stay; how its volumes are reached is nobody's business any more.
+            await failures.collect { try await directory(uuid).publish(record.generation, "", sync: false) }
         }
         if failures.error == nil {
+            if let move = record.move, move.peer != host, [.resized, .confirming].contains(move.role) {
+                return try await letGoOfSource(instance)
+            }
             await failures.collect { try await journal.remove(uuid) }
         }
         if let error = failures.error {
             throw OperationError(error, failure: .instanceTerminationFailure, instance: nil, host: host)
         }
         unregister(instance)
+    }
+
+    /// The instance is gone, and so must be what another host keeps for its way back, now or as soon as that answers.
+    private func letGoOfSource(_ instance: Instance) async throws {
+        var record = instance.record
+        record.complete = false
+        record.move?.role = .confirming
+        do {
+            try await journal.save(record)
+        } catch {
+            throw OperationError(error, failure: .instanceTerminationFailure, instance: nil, host: host)
+        }
+        _ = instance.update { $0 = record }
+        _ = await finishLeaving(instance)
     }
 
     private func disconnect(

@@ -11,6 +11,7 @@ extension VMOps {
         let instance = try existing(uuid)
         let kind = OperationKind(name: "attach_volume", state: nil, failure: .volumeAttachFailed)
         try await perform(kind, on: instance, context) {
+            try requireNotResized(instance, "attach_volume")
             guard !instance.record.disks.contains(where: { $0.identifier == volume.volumeID }) else { return }
             var addresses = DeviceAddresses(used: instance.record.disks.map(\.address))
             let address = try addresses.volume(boot: false)
@@ -30,6 +31,7 @@ extension VMOps {
                 record.disks.append(disk)
                 record.volumes.append(volume)
             }
+            await publish(instance)
         }
     }
 
@@ -42,6 +44,7 @@ extension VMOps {
         let instance = try existing(uuid)
         let kind = OperationKind(name: "detach_volume", state: nil, failure: .novaException)
         try await perform(kind, on: instance, context) {
+            try requireNotResized(instance, "detach_volume")
             let disk = instance.record.disks.first { $0.identifier == volume.volumeID }
             if let disk { try await backend.detachDisk(path: disk.path, from: uuid) }
             try await backend.disconnectVolume(volume)
@@ -49,6 +52,7 @@ extension VMOps {
                 record.disks.removeAll { $0.identifier == volume.volumeID }
                 record.volumes.removeAll { $0.volumeID == volume.volumeID }
             }
+            await publish(instance)
         }
     }
 
@@ -60,6 +64,7 @@ extension VMOps {
         let instance = try existing(uuid)
         let kind = OperationKind(name: "attach_interface", state: nil, failure: .interfaceAttachFailed)
         try await perform(kind, on: instance, context) {
+            try requireNotResized(instance, "attach_interface")
             try await requireHotplug(uuid, .hotplugNIC, failure: .interfaceAttachFailed)
             guard !instance.record.interfaces.contains(where: { $0.id == interface.id }) else { return }
             var undo = Undo()
@@ -73,6 +78,7 @@ extension VMOps {
                 throw error
             }
             await remember(instance) { $0.interfaces.append(interface) }
+            await publish(instance)
         }
     }
 
@@ -81,12 +87,20 @@ extension VMOps {
         let instance = try existing(uuid)
         let kind = OperationKind(name: "detach_interface", state: nil, failure: .interfaceDetachFailed)
         try await perform(kind, on: instance, context) {
+            try requireNotResized(instance, "detach_interface")
             guard let interface = instance.record.interfaces.first(where: { $0.id == id }) else { return }
             try await requireHotplug(uuid, .hotplugNIC, failure: .interfaceDetachFailed)
             try await backend.detachInterface(id: id, from: uuid)
             try await backend.unplugInterface(interface, of: uuid)
             await remember(instance) { record in record.interfaces.removeAll { $0.id == id } }
+            await publish(instance)
         }
+    }
+
+    /// What the way back of a resize brings has the devices of before, so they stay until that is settled.
+    func requireNotResized(_ instance: Instance, _ method: String) throws {
+        guard let role = instance.record.move?.role, [.resized, .confirming, .reverting].contains(role) else { return }
+        throw OperationError.invalidState(instance.uuid.text, state: "resized", method: method)
     }
 
     /// A machine that is off can always be changed, a running one only where the host can.

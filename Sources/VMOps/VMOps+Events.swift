@@ -88,7 +88,7 @@ extension VMOps {
     private func repair(_ instance: Instance) async {
         do {
             try await instance.lane.run {
-                guard !instance.isGone, instance.record.complete else { return }
+                guard !instance.isGone, instance.record.complete, await !giveWayIfTaken(instance) else { return }
                 try await handlePendingEvents(instance)
                 guard let status = try await machine(instance.uuid) else { return }
                 _ = await follow(status, instance)

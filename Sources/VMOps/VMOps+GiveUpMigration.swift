@@ -6,7 +6,7 @@ import Support
 import Synchronization
 
 extension VMOps {
-    /// An operator's word that the other host of a live migration is gone for good: this one forgets the migration and
+    /// An operator's word that the other host of a migration is gone for good: this one forgets the migration and
     /// waits for it no more.
     ///
     /// - Parameter runHere: the machine has stopped for the move and runs nowhere, so it goes on here. Whoever says so
@@ -28,6 +28,18 @@ extension VMOps {
         return try await perform(kind, on: instance, context) {
             guard let move = instance.record.move else { return makeInfo(instance, try await machine(uuid)) }
             switch move.role {
+            case .arriving where runHere && move.isCold && !move.isPrepared:
+                throw OperationError.invalidState(uuid.text, state: "not here", method: "give_up_live_migration")
+            case .resized, .confirming:
+                if move.sharesDirectory { try await dropBackup(uuid, move.transfer) }
+                await remember(instance) { $0.move = nil }
+            case .leaving where move.isCold:
+                do {
+                    try await stay(instance, move)
+                } catch let error as OperationError where error.code == .hypervisorUnavailable {
+                }
+                try await directory(uuid).remove(file: instance.token(move))
+                await remember(instance) { $0.move = nil }
             case .arriving where runHere:
                 try await run(instance)
                 await remember(instance) { $0.move = nil }
@@ -46,6 +58,7 @@ extension VMOps {
     private func giveUp(_ leftover: Instance, _ runHere: Bool) async throws -> InstanceInfo? {
         let uuid = leftover.uuid
         guard leftovers.withLock({ $0[uuid] === leftover }) else { throw OperationError.notFound(uuid.text) }
+        if let move = leftover.record.move, move.isCold { return try await giveUpCold(leftover, move, runHere) }
         if runHere { return try await takeBack(leftover) }
         for interface in leftover.record.interfaces { try? await backend.unplugInterface(interface, of: uuid) }
         for volume in leftover.record.volumes { try? await backend.disconnectVolume(volume) }
@@ -57,6 +70,28 @@ extension VMOps {
             if leftovers[uuid] === leftover { leftovers[uuid] = nil }
         }
         return nil
+    }
+
+    private func giveUpCold(_ leftover: Instance, _ move: InstanceMove, _ runHere: Bool) async throws -> InstanceInfo? {
+        switch (move.role, runHere) {
+        case (.left, true), (.kept, true): return try await bringBack(leftover)
+        case (.reverting, true):
+            // It went nowhere: what is here goes on.
+            var record = leftover.record
+            try await define(record)
+            record.move = nil
+            record.state = .off
+            try await journal.save(record)
+            let instance = Instance(record)
+            leftovers.withLock { $0[record.uuid] = nil }
+            guard register(instance) == nil else { throw OperationError.exists(record.name) }
+            try await start(instance, from: .off, failure: .instancePowerOnFailure)
+            await remember(instance) { $0.state = .running }
+            return makeInfo(instance, try await machine(record.uuid))
+        default:
+            try await forgetKept(leftover)
+            return nil
+        }
     }
 
     private func takeBack(_ leftover: Instance) async throws -> InstanceInfo {
@@ -96,5 +131,11 @@ extension VMOps {
     package func migrated(_ uuid: InstanceUUID, to destination: String) async -> InstanceInfo? {
         await finishLeftover(uuid)
         return try? await peers.peer(destination).presentInfo(uuid)
+    }
+
+    /// What became of a cold migration that was to be taken back, when the instance is not here any more.
+    package func reverted(_ uuid: InstanceUUID) async -> InstanceInfo? {
+        guard let source = leftovers.withLock({ $0[uuid]?.record.move?.peer }) else { return nil }
+        return await migrated(uuid, to: source)
     }
 }

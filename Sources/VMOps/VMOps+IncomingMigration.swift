@@ -178,6 +178,7 @@ extension VMOps: MigrationPeer {
     /// The machine has come: it runs here from now on. In the lane only.
     func run(_ instance: Instance) async throws {
         let uuid = instance.uuid
+        if instance.record.move?.isCold == true { return try await runResized(instance) }
         do {
             try await backend.finishIncoming(uuid)
         } catch {
@@ -190,9 +191,19 @@ extension VMOps: MigrationPeer {
         record.arrivedBy = record.move?.transfer
         if record.move?.sharesDirectory == true { record.move = nil } else { record.move?.role = .arrived }
         // Durable before the source forgets the instance.
+        record = try await asOwner(record, sharesDirectory: instance.record.move?.sharesDirectory ?? false)
         try await journal.save(record)
         _ = instance.update { $0 = record }
+        await publish(instance)
         if record.state != .off { await ensureConsole(instance, mark: .migration) }
+    }
+
+    /// The record of an instance that came: where the hosts share its directory, this one becomes the owner.
+    func asOwner(_ record: InstanceRecord, sharesDirectory: Bool) async throws -> InstanceRecord {
+        if sharesDirectory { return try await takeOwnership(record, record.generation + 1) }
+        var record = record
+        record.generation = 0
+        return record
     }
 
     package func abandonIncoming(_ uuid: InstanceUUID, transfer: String) async throws {
@@ -218,7 +229,11 @@ extension VMOps: MigrationPeer {
         let uuid = instance.uuid
         let record = instance.record
         var failures = FirstError()
-        await failures.collect { try await backend.abandonIncoming(uuid) }
+        await failures.collect {
+            guard let move = record.move, move.isCold else { return try await backend.abandonIncoming(uuid) }
+            carrier.forget(move.transfer)
+            try await removeMachine(uuid)
+        }
         for interface in record.interfaces {
             await failures.collect { try await backend.unplugInterface(interface, of: uuid) }
         }
@@ -261,7 +276,7 @@ extension VMOps: MigrationPeer {
     package func knowsOutgoing(_ uuid: InstanceUUID, transfer: String) async throws -> Bool {
         try requireService()
         let moves = [instance(uuid), leftovers.withLock { $0[uuid] }].compactMap { $0?.record.move }
-        return moves.contains { $0.transfer == transfer && [.leaving, .left, .delivered].contains($0.role) }
+        return moves.contains { $0.transfer == transfer && [.leaving, .left, .delivered, .kept].contains($0.role) }
     }
 
     package func presentInfo(_ uuid: InstanceUUID) async throws -> InstanceInfo? {
@@ -274,12 +289,13 @@ extension VMOps: MigrationPeer {
         ArrivingConsole(
             operations: self,
             uuid: uuid,
-            log: console.destination(uuid, directory: directory(uuid).path)
+            log: console.destination(uuid, directory: directory(uuid).path),
+            returning: console.destination(uuid, directory: directory(uuid).path, replacesPresent: true)
         )
     }
 
     /// An instance that is not known yet must not pass for one that is not there.
-    private func requireService() throws {
+    func requireService() throws {
         guard isInService.load(ordering: .acquiring) else {
             throw OperationError(
                 .hypervisorUnavailable,
@@ -290,7 +306,7 @@ extension VMOps: MigrationPeer {
     }
 
     /// The machine as it will be here: its own files lie in this host's directory.
-    private func localSpec(_ migration: IncomingMigration) -> MachineSpec {
+    func localSpec(_ migration: IncomingMigration) -> MachineSpec {
         var spec = migration.spec
         let local = directory(spec.uuid).path
         for index in spec.disks.indices where spec.disks[index].path.hasPrefix(spec.directory + "/") {
@@ -304,7 +320,7 @@ extension VMOps: MigrationPeer {
 extension IncomingMigration {
     /// Files of the machine lie in its directory, and each volume comes with the way to it; whatever else a record
     /// names is nothing that a machine here may get.
-    fileprivate func checkDisks() throws {
+    func checkDisks() throws {
         for disk in spec.disks {
             if disk.role == .volume {
                 if record.volumes.contains(where: { $0.volumeID == disk.identifier }) { continue }

@@ -5,7 +5,7 @@ import Logging
 import Support
 import Synchronization
 
-/// What a live migration leaves at its source: finished as soon as the destination lets it, also by a later worker.
+/// What a migration leaves at its source: finished as soon as the destination lets it, also by a later worker.
 ///
 /// An instance that has left is no instance of this host any more; another one may take its uuid at any time.
 extension VMOps {
@@ -18,7 +18,7 @@ extension VMOps {
     func finishLeaving(_ instance: Instance) async -> InstanceInfo? {
         _ = leftovers.withLock { $0.updateValue(instance, forKey: instance.uuid) }
         unregister(instance)
-        await remember(instance) { $0.move?.role = .left }
+        await remember(instance) { if $0.move?.role == .leaving { $0.move?.role = .left } }
         // Awaited right here; unstructured only because past the switch-over a cancelled task changes nothing.
         return await Task { try? await instance.leavingLane.run { await self.finishSteps(instance) } }.value ?? nil
     }
@@ -61,6 +61,7 @@ extension VMOps {
         guard let move = leftover.record.move, leftovers.withLock({ $0[uuid] === leftover }) else { return nil }
         var info: InstanceInfo?
         do {
+            if move.isCold { return try await finishColdSteps(leftover, move) }
             switch move.role.step(machineIsHere: false) {
             case .recordLeft, .finishThere:
                 if move.sharesDirectory { await closeConsole(leftover, mark: nil) }
@@ -132,12 +133,22 @@ extension VMOps {
     /// An earlier worker ended in the middle of a live migration.
     func takeUp(_ record: InstanceRecord, _ move: InstanceMove) async {
         switch move.role {
+        case .leaving where move.isCold:
+            // Off or not, it is this host's, and will be as it was before.
+            let instance = Instance(record)
+            _ = register(instance)
+            await fitConsole(instance)
+        case .resized, .confirming, .reverting:
+            await takeUpResized(record, move)
+        case .kept,
+            .left where move.isCold:
+            leftovers.withLock { $0[record.uuid] = Instance(record) }
         case .arriving:
             // The source knows whether the machine has left; it will say so.
             _ = register(Instance(record))
         case .arrived:
             await adopt(record)
-        case .left, .delivered:
+        case .left, .delivered, .kept:
             await takeUp(leftover: Instance(record), move)
         case .leaving:
             do {
@@ -153,6 +164,43 @@ extension VMOps {
                 )
                 await adopt(record)
             }
+        }
+    }
+
+    private func takeUpResized(_ record: InstanceRecord, _ move: InstanceMove) async {
+        if move.role == .reverting, move.peer == host {
+            _ = register(Instance(record))
+        } else if move.role == .reverting || !record.complete {
+            leftovers.withLock { $0[record.uuid] = Instance(record) }
+        } else {
+            await adopt(record)
+            guard let instance = instance(record.uuid) else { return }
+            do {
+                try await startResized(instance)
+            } catch {
+                logger.error(
+                    "resized instance not started",
+                    metadata: ["instance": "\(record.uuid)", "error": "\(error)"]
+                )
+            }
+        }
+    }
+
+    /// What was decided about a resize is carried out. In the lane only.
+    private func settleResize(_ instance: Instance) async {
+        guard !instance.isGone, let move = instance.record.move else { return }
+        switch move.role {
+        case .confirming: await settleConfirmation(instance)
+        case .reverting where move.peer == host:
+            do {
+                try await revertHere(instance)
+            } catch {
+                logger.error(
+                    "resize not reverted yet",
+                    metadata: ["instance": "\(instance.uuid)", "error": "\(error)"]
+                )
+            }
+        default: break
         }
     }
 
@@ -173,6 +221,10 @@ extension VMOps {
 
     func finishMovesRegularly() async {
         while !Task.isCancelled {
+            for instance in allInstances
+            where [.confirming, .reverting].contains(instance.record.move?.role) && !instance.lane.isBusy {
+                _ = try? await instance.lane.run { await settleResize(instance) }
+            }
             for uuid in leftovers.withLock({ Array($0.keys) }) { await finishLeftover(uuid) }
             for instance in allInstances
             where instance.record.move?.role == .leaving && !instance.lane.isBusy {
@@ -196,6 +248,7 @@ extension VMOps {
     @discardableResult
     func clearMove(_ instance: Instance) async -> Bool {
         guard !instance.isGone, let move = instance.record.move, move.role == .leaving else { return true }
+        if move.isCold { return await clearColdMove(instance, move) }
         do {
             let isHere = try await machine(instance.uuid) != nil
             guard move.role.step(machineIsHere: isHere) == .abandonThere else {
@@ -207,6 +260,20 @@ extension VMOps {
         } catch {
             logger.warning(
                 "destination not cleaned up after a failed migration",
+                metadata: ["instance": "\(instance.uuid)", "destination": "\(move.peer)", "error": "\(error)"]
+            )
+            return false
+        }
+        await remember(instance) { $0.move = nil }
+        return true
+    }
+
+    private func clearColdMove(_ instance: Instance, _ move: InstanceMove) async -> Bool {
+        do {
+            try await stay(instance, move)
+        } catch {
+            logger.warning(
+                "resize that came to nothing not cleaned up yet",
                 metadata: ["instance": "\(instance.uuid)", "destination": "\(move.peer)", "error": "\(error)"]
             )
             return false

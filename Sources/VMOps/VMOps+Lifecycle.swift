@@ -15,7 +15,9 @@ extension VMOps {
         let events = backend.events()
         eventStream.withLock { $0 = events }
         for record in try await journal.records() {
-            if let move = record.move {
+            if await isTaken(record) {
+                await giveWay(record)
+            } else if let move = record.move {
                 await takeUp(record, move)
             } else if record.complete {
                 await adopt(record)

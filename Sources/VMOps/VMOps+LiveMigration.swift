@@ -24,13 +24,7 @@ extension VMOps {
         guard backend.capabilities.has(.liveMigration) else {
             throw OperationError.notImplemented("live migration is not supported by host \(host)")
         }
-        guard destination != host else {
-            throw OperationError(
-                .unableToMigrateToSelf,
-                "Unable to migrate instance (\(uuid)) to current host (\(host)).",
-                details: ["instance_id": uuid.text, "host": host]
-            )
-        }
+        guard destination != host else { throw toSelf(uuid) }
         let kind = OperationKind(name: "live_migration", state: .migratingOut, failure: .migrationError)
         return try await perform(kind, on: instance, context) {
             let running = outgoing.add(1, ordering: .relaxed).newValue
@@ -39,6 +33,7 @@ extension VMOps {
                 throw preCheckError("\(running - 1) live migrations from host \(host) run already")
             }
             let earlier = instance.record.move
+            try requireNotResized(instance, "live_migration")
             guard earlier?.role != .arrived || earlier?.peer == destination else {
                 throw preCheckError("the console log of an earlier migration is still on its way")
             }
@@ -66,7 +61,15 @@ extension VMOps {
         }
     }
 
-    private func preCheckError(_ reason: String) -> OperationError {
+    func toSelf(_ uuid: InstanceUUID) -> OperationError {
+        OperationError(
+            .unableToMigrateToSelf,
+            "Unable to migrate instance (\(uuid)) to current host (\(host)).",
+            details: ["instance_id": uuid.text, "host": host]
+        )
+    }
+
+    func preCheckError(_ reason: String) -> OperationError {
         OperationError(
             .migrationPreCheckError,
             "Migration pre-check error: \(reason)",
@@ -95,7 +98,7 @@ extension VMOps {
     }
 
     /// What can be said of an instance that has gone to a host that does not answer.
-    private func departed(_ info: InstanceInfo, to destination: String) -> InstanceInfo {
+    func departed(_ info: InstanceInfo, to destination: String) -> InstanceInfo {
         var info = info
         info.host = destination
         info.state = TransitionalState.migratingIn.rawValue
@@ -127,6 +130,35 @@ extension VMOps {
         } catch {
             throw OperationError(error, failure: .migrationPreCheckError, instance: uuid.text, host: host)
         }
+    }
+
+    /// Whether the instance could go to `destination` now: asks both hosts, and leaves nothing behind.
+    ///
+    /// - Returns: whether the hosts share the instance's directory.
+    /// - Throws: ``OperationError``.
+    package func checkLiveMigration(_ uuid: InstanceUUID, to destination: String) async throws -> Bool {
+        let instance = try existing(uuid)
+        try await checkCanLeave(uuid)
+        let transfer = UniqueID.make()
+        let token = IncomingMigration.tokenPrefix + transfer
+        do {
+            try await directory(uuid).touch(token)
+            let (_, ticket) = try await check(instance, to: destination, nil, transfer, try peers.peer(destination))
+            try? await directory(uuid).remove(file: token)
+            return ticket.sharesDirectory
+        } catch {
+            try? await directory(uuid).remove(file: token)
+            throw OperationError(error, failure: .migrationPreCheckError, instance: uuid.text, host: host)
+        }
+    }
+
+    /// Whether the instance is in a state to go, wherever to.
+    package func checkCanLeave(_ uuid: InstanceUUID) async throws {
+        _ = try existing(uuid)
+        guard backend.capabilities.has(.liveMigration) else {
+            throw OperationError.notImplemented("live migration is not supported by host \(host)")
+        }
+        try await requireMigratable(uuid)
     }
 
     private func requireMigratable(_ uuid: InstanceUUID) async throws {

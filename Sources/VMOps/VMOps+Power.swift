@@ -146,6 +146,7 @@ extension VMOps {
             case .saved: .resume
             default: .boot
             }
+        try await requireOwned(instance.record)
         if mark == .boot { instance.forgetExpectedReboots() }
         if backend.capabilities.has(.consolePreboot) { await ensureConsole(instance, mark: mark) }
         try await reach(.running, instance.uuid, failure: failure)
@@ -179,7 +180,10 @@ extension VMOps {
 
     private func rememberState(_ instance: Instance) async {
         guard let status = try? await machine(instance.uuid), status.state != .transitional else { return }
+        let wasOff = instance.record.state == .off
         await remember(instance) { $0.state = status.state }
+        // Who has to run it elsewhere is to know whether it was meant to run.
+        if wasOff != (status.state == .off) { await publish(instance) }
     }
 }
 

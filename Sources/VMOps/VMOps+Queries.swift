@@ -33,7 +33,7 @@ extension VMOps {
         instance.read { record, activity in
             let state = machine?.state ?? (record.complete ? .error : .off)
             let transition = activity?.state ?? (record.move?.role == .arriving ? .migratingIn : nil)
-            return InstanceInfo(
+            var info = InstanceInfo(
                 uuid: record.uuid,
                 name: record.name,
                 host: host,
@@ -49,6 +49,13 @@ extension VMOps {
                 machine: machine,
                 migration: activity?.migration
             )
+            switch record.move?.role {
+            case .resized: info.resize = .unconfirmed
+            case .confirming: info.resize = .confirming
+            case .reverting: info.resize = .reverting
+            default: break
+            }
+            return info
         }
     }
 
@@ -57,7 +64,7 @@ extension VMOps {
         switch transition {
         case .building, .migratingIn: return 0
         case .deleting: return record.state.novaPowerState
-        case .starting, .stopping, .rebooting, .pausing, .resuming, .saving, .migratingOut: return 1
+        case .starting, .stopping, .rebooting, .pausing, .resuming, .saving, .migratingOut, .resizing: return 1
         case nil:
             guard let machine else { return record.complete ? 6 : 0 }
             return machine.state.novaPowerState

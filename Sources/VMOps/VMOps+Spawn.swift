@@ -64,6 +64,7 @@ extension VMOps {
             // Without this on disk the next start would undo the instance, so it is part of what must succeed.
             _ = instance.update { $0.complete = true }
             try await journal.save(instance.record)
+            await publish(instance)
         } catch {
             _ = instance.update { $0.complete = false }
             await closeConsole(instance, mark: nil)

@@ -18,6 +18,7 @@ package final class VMOps: Sendable {
     let journal: Journal
     let instancesPath: String
     let peers: any MigrationPeers
+    let carrier: any DiskCarrier
     let observer: any OperationObserver
     let logger: Logger
 
@@ -33,7 +34,8 @@ package final class VMOps: Sendable {
 
     /// - Parameters:
     ///   - instancesPath: holds one directory per instance.
-    ///   - peers: finds the destinations of live migrations.
+    ///   - peers: finds the other hosts of migrations.
+    ///   - carrier: takes disks of cold migrations to and from other hosts.
     package init(
         host: String,
         backend: any HostBackend,
@@ -42,6 +44,7 @@ package final class VMOps: Sendable {
         instancesPath: String,
         settings: OperationSettings,
         peers: any MigrationPeers,
+        carrier: any DiskCarrier = NoDiskCarrier(),
         observer: any OperationObserver,
         logger: Logger
     ) {
@@ -52,6 +55,7 @@ package final class VMOps: Sendable {
         self.instancesPath = instancesPath
         self.settingsBox = Mutex(settings)
         self.peers = peers
+        self.carrier = carrier
         self.observer = observer
         self.logger = logger
     }

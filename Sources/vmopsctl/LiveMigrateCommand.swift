@@ -1,7 +1,6 @@
 import ArgumentParser
 import ControlClient
 import Support
-import Synchronization
 
 struct LiveMigrateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -34,7 +33,7 @@ struct LiveMigrateCommand: AsyncParsableCommand {
 struct GiveUpMigrationCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "give-up-migration",
-        abstract: "Make a host forget a live migration whose other host is gone for good.",
+        abstract: "Make a host forget a migration whose other host is gone for good.",
         discussion: """
             Name the host with --host. With --run-here the instance goes on there: only when it is certain that the \
             other host does not run it and never will.
@@ -55,41 +54,5 @@ struct GiveUpMigrationCommand: AsyncParsableCommand {
             try await compute.giveUpMigration(InstanceReference(name), runHere: runHere)
         }
         if let instance { common.show(instance) }
-    }
-}
-
-/// Draws the bar on a terminal, else writes lines; to standard error, because neither is the result.
-private final class MigrationOutput: Sendable {
-    private struct State {
-        var display: MigrationDisplay?
-        var isDrawn = false
-    }
-
-    private let isQuiet: Bool
-    private let state = Mutex(State())
-
-    init(isQuiet: Bool) { self.isQuiet = isQuiet }
-
-    func show(_ source: Instance, _ migration: MigrationState, _ destination: String) {
-        guard !isQuiet else { return }
-        state.withLock { state in
-            var display =
-                state.display
-                ?? MigrationDisplay(name: source.name, source: source.host, destination: destination)
-            if Terminal.isError {
-                Terminal.draw("\r" + display.bar(migration, columns: Terminal.columns) + "\u{1B}[K")
-                state.isDrawn = true
-            } else if let line = display.line(migration) {
-                Terminal.complain(line)
-            }
-            state.display = display
-        }
-    }
-
-    func end() {
-        state.withLock { state in
-            if state.isDrawn { Terminal.draw("\r\u{1B}[K") }
-            state.isDrawn = false
-        }
     }
 }

@@ -21,8 +21,9 @@ struct VmopsControl: AsyncParsableCommand {
             HostsCommand.self, ListCommand.self, InfoCommand.self, SpawnCommand.self, PowerOffCommand.self,
             PowerOnCommand.self, RebootCommand.self, PauseCommand.self, UnpauseCommand.self, SuspendCommand.self,
             ResumeCommand.self, DestroyCommand.self, LiveMigrateCommand.self, GiveUpMigrationCommand.self,
-            DrainCommand.self, ConsoleCommand.self, CallCommand.self, CastCommand.self, FanoutCommand.self,
-            PluginCommand.self, VersionCommand.self,
+            MigrateCommand.self, ResizeCommand.self, ConfirmResizeCommand.self, RevertResizeCommand.self,
+            EvacuateCommand.self, DrainCommand.self, ConsoleCommand.self, CallCommand.self, CastCommand.self,
+            FanoutCommand.self, PluginCommand.self, VersionCommand.self,
         ]
     )
 }

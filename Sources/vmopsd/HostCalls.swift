@@ -58,9 +58,14 @@ final class HostCalls: HostCaller {
         await client.close(draining: .zero)
     }
 
-    func call(_ method: String, _ args: JSONObject, on host: String, timeout: Duration) async throws -> JSONValue {
+    /// The client; it connects if it has not yet.
+    var connected: RPCClient {
         release { $0.wanted = true }
-        return try await client.call(
+        return client
+    }
+
+    func call(_ method: String, _ args: JSONObject, on host: String, timeout: Duration) async throws -> JSONValue {
+        try await connected.call(
             RPCTarget(exchange: exchange, topic: topic, server: host),
             method,
             args,

@@ -1,9 +1,12 @@
 import ComputeRPC
 import Console
+import DiskTransfer
 import HostBackend
 import ImageStore
 import Journal
 import Logging
+import NovaCompute
+import OsloMessaging
 import PluginHost
 import QEMUHost
 import RPCClient
@@ -28,6 +31,8 @@ struct SharedParts: Sendable {
     let peers: HostPeers
     /// Sends notifications, if any driver is configured.
     let notifier: Notifier?
+    /// What hosts are to a control plane of Nova's, if they are anything to one.
+    let nova: NovaParts?
 
     init(_ settings: Settings, logger: Logger) throws {
         world = try SimulatedWorld()
@@ -36,6 +41,7 @@ struct SharedParts: Sendable {
         images = ImageStores(settings, logger: logger)
         calls = try HostCalls(settings, logger: logger)
         peers = HostPeers(calls)
+        nova = NovaParts(settings, calls)
         notifier = try NotifierSettings(settings).map { notifications in
             Notifier(
                 connection: try settings.notificationConnectionOptions(name: ProcessEnvironment.connectionName()),
@@ -70,6 +76,7 @@ struct HostStack: Sendable {
     private let logger: Logger
     private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
+    private let nova: NovaParts?
 
     init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
         var logger = logger
@@ -100,11 +107,17 @@ struct HostStack: Sendable {
             instancesPath: host.directory + "/instances",
             settings: OperationSettings(host, settings),
             peers: shared.peers,
+            carrier: DiskTransfer(
+                address: host.migration.address,
+                bandwidth: host.migration.bandwidth,
+                limit: host.migration.progressTimeout
+            ),
             observer: shared.observer(host.name),
             logger: logger
         )
         allowedMethods = Box(Set(settings.limits.allowedMethods))
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
+        nova = shared.nova
     }
 
     private static func backend(
@@ -155,11 +168,22 @@ struct HostStack: Sendable {
             allowedMethods: { allowed.value },
             injectsPasswords: { injects.value }
         )
+        let novaEndpoint = nova?.endpoint(
+            operations,
+            allowedMethods: { allowed.value },
+            injectsPasswords: { injects.value },
+            logger: logger
+        )
+        var endpoints: [any RPCEndpoint] = [endpoint]
+        if let novaEndpoint { endpoints += [novaEndpoint, BaseAPIEndpoint()] as [any RPCEndpoint] }
         return ServedHost(
             name: name,
-            endpoints: [endpoint],
+            endpoints: endpoints,
             journal: journal,
-            recovery: OperationRecovery(operations: operations)
+            recovery: HostRecovery(
+                driver: OperationRecovery(operations: operations),
+                nova: novaEndpoint.map { NovaRecovery($0) }
+            )
         )
     }
 

@@ -26,10 +26,12 @@ struct MigrationBench: Sendable {
         source: [String: [String: String]] = [:],
         destination: [String: [String: String]] = [:],
         url: String? = nil,
+        prepare: @escaping @Sendable (_ directory: String, _ host: String) async throws -> Void = { _, _ in },
         _ body: @escaping @Sendable (MigrationBench) async throws -> Void
     ) async throws {
-        try await Bench.run(settings("host-a", source, url)) { bench in
-            try await DaemonProcess.run(settings("host-b", destination, bench.daemon.url)) { daemon in
+        try await Bench.run(settings("host-a", source, url), prepare: { try await prepare($0, "host-a") }) { bench in
+            let other = settings("host-b", destination, bench.daemon.url)
+            try await DaemonProcess.run(other, prepare: { try await prepare($0, "host-b") }) { daemon in
                 try await body(MigrationBench(source: bench, destination: daemon))
             }
         }

@@ -47,7 +47,8 @@ struct OneShotPluginTests {
             try await bench.call("power_off", softly)
             #expect(try await bench.state(instance) == "off")
             try await eventually("the guest's last words") {
-                try await bench.call("get_console_output", instance.reference).stringValue?.contains("power off") == true
+                try await bench.call("get_console_output", instance.reference).stringValue?.contains("power off")
+                    == true
             }
             try await bench.call("power_on", instance.reference)
             #expect(try await bench.state(instance) == "running")

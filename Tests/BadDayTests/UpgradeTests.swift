@@ -9,51 +9,13 @@ import Testing
 /// SIGUSR2: another program goes on in the process's place.
 @Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(4)))
 struct UpgradeTests {
-    /// A daemon that runs from a copy of the program in its own directory, where another copy can be put.
     private static func settings(_ options: [String: [String: String]] = [:]) -> DaemonSettings {
-        var settings = DaemonSettings(options: options)
-        settings.command = ["%/vmopsd"]
-        return settings
-    }
-
-    /// Puts a copy of the built program in place as packages do: the old file lives on, unnamed.
-    @Sendable
-    private static func install(_ directory: String) async throws {
-        _ = try await runCommand("cp", [Checkout.program("vmopsd"), directory + "/vmopsd.new"])
-        guard rename(directory + "/vmopsd.new", directory + "/vmopsd") == 0 else { throw Unexpected("not renamed") }
-    }
-
-    private static func program(_ bench: Bench) throws -> ino_t {
-        var status = stat()
-        guard let id = bench.daemon.processIdentifier, stat("/proc/\(id)/exe", &status) == 0 else {
-            throw Unexpected("no process")
-        }
-        return status.st_ino
-    }
-
-    /// Has the daemon go on as the program now installed; returns how long nothing was consumed.
-    private static func upgrade(_ bench: Bench) async throws -> Duration {
-        let before = bench.daemon.logLines.count { $0.contains(" serving") }
-        try bench.daemon.signal(.userDefinedTwo)
-        try await eventually(timeout: .seconds(60), "service by the new program") {
-            bench.daemon.logLines.count { $0.contains(" serving") } == before + 1
-        }
-        let lines = bench.daemon.logLines
-        let begin = lines.last { $0.contains("upgrade begins") }.flatMap(Self.time)
-        let end = lines.last { $0.contains(" serving") }.flatMap(Self.time)
-        guard let begin, let end else { throw Unexpected("no times in the log") }
-        return .milliseconds(Int((end - begin) * 1000))
-    }
-
-    private static func time(_ line: String) -> Double? {
-        let text = line.split(separator: " ").first.map(String.init) ?? ""
-        let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-        return try? Date(text, strategy: style).timeIntervalSince1970
+        Upgrade.settings(DaemonSettings(options: options))
     }
 
     @Test func noRequestNoConsoleByteAndNoFanoutQueueIsLost() async throws {
         let options = ["simulated": ["lines_per_second": "200", "boot_lines": "5"]]
-        try await Bench.run(Self.settings(options), prepare: Self.install) { bench in
+        try await Bench.run(Self.settings(options), prepare: Upgrade.install) { bench in
             let talker = TestInstance("talker")
             try await bench.spawn(talker)
             let id = bench.daemon.processIdentifier
@@ -63,13 +25,13 @@ struct UpgradeTests {
             #expect(fanouts.count == 4)
             try await Load.run(bench) { load in
                 for round in 1...3 {
-                    let old = try Self.program(bench)
-                    try await Self.install(bench.daemon.directory)
+                    let old = try Upgrade.program(bench)
+                    try await Upgrade.install(bench.daemon.directory)
                     try await load.survives("upgrade \(round)") {
-                        let pause = try await Self.upgrade(bench)
+                        let pause = try await Upgrade.perform(bench)
                         print("upgrade \(round): nothing consumed for \(pause)")
                     }
-                    #expect(try Self.program(bench) != old)
+                    #expect(try Upgrade.program(bench) != old)
                     #expect(bench.daemon.processIdentifier == id)
                 }
             }
@@ -109,7 +71,7 @@ struct UpgradeTests {
         let options = [
             "simulated": ["delay_set_state_ms": "4000"], "limits": ["upgrade_timeout": "0.1", "max_inflight": "2"],
         ]
-        try await Bench.run(Self.settings(options), prepare: Self.install) { bench in
+        try await Bench.run(Self.settings(options), prepare: Upgrade.install) { bench in
             let instances = (0..<4).map { TestInstance("vm-\($0)", on: $0 % 2 == 0 ? "host-a" : "host-b") }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for instance in instances { group.addTask { try await bench.spawn(instance) } }
@@ -137,7 +99,7 @@ struct UpgradeTests {
                     #expect(chunk["data"]?.stringValue == "")
                 }
                 try await eventually("the read") { try await bench.metric("vmops_rpc_received_total") >= 9 }
-                _ = try await Self.upgrade(bench)
+                _ = try await Upgrade.perform(bench)
                 // All are answered, by the new program.
                 try await group.waitForAll()
             }
@@ -149,8 +111,8 @@ struct UpgradeTests {
     }
 
     @Test func aProgramThatCannotGoOnChangesNothing() async throws {
-        try await Bench.run(Self.settings(), prepare: Self.install) { bench in
-            let old = try Self.program(bench)
+        try await Bench.run(Self.settings(), prepare: Upgrade.install) { bench in
+            let old = try Upgrade.program(bench)
             let path = bench.daemon.directory + "/vmopsd"
             // No program, one that does not run here, and a good one that does not like the configuration.
             unlink(path)
@@ -158,16 +120,16 @@ struct UpgradeTests {
             try Data("#!/bin/false\n".utf8).write(to: URL(filePath: path))
             chmod(path, 0o755)
             try await Self.expectRefusal(bench, 2)
-            try await Self.install(bench.daemon.directory)
+            try await Upgrade.install(bench.daemon.directory)
             bench.daemon.settings.options["limits", default: [:]]["max_queue"] = "none"
             try bench.daemon.writeConfiguration()
             try await Self.expectRefusal(bench, 3)
             #expect(bench.daemon.log.contains("max_queue"))
-            #expect(try Self.program(bench) == old)
+            #expect(try Upgrade.program(bench) == old)
             bench.daemon.settings.options["limits"]?["max_queue"] = nil
             try bench.daemon.writeConfiguration()
-            _ = try await Self.upgrade(bench)
-            #expect(try Self.program(bench) != old)
+            _ = try await Upgrade.perform(bench)
+            #expect(try Upgrade.program(bench) != old)
         }
     }
 
@@ -181,7 +143,7 @@ struct UpgradeTests {
 
     @Test func aStopDuringAnUpgradeIsAStop() async throws {
         let options = ["simulated": ["delay_set_state_ms": "3000"]]
-        try await Bench.run(Self.settings(options), prepare: Self.install) { bench in
+        try await Bench.run(Self.settings(options), prepare: Upgrade.install) { bench in
             let instance = TestInstance()
             try await bench.spawn(instance)
             try await withThrowingTaskGroup(of: Void.self) { group in

@@ -123,6 +123,20 @@ struct MessageSchemaTests {
                 ["instance": instance.reference, "timeout": 5, "retry_interval": 1]
             )
             try await caller.call("power_on", it)
+            let flavor: JSONValue = ["memory_mb": 1024, "vcpus": 2, "root_gb": 2, "ephemeral_gb": 1]
+            let resize: JSONObject = [
+                "instance": instance.reference, "dest": "host-b", "flavor": flavor, "timeout": 5, "retry_interval": 1,
+                "power_on": true,
+            ]
+            let resized = try await caller.call("resize_instance", resize)
+            #expect(resized["host"] == "host-b" && resized["resize"] == "unconfirmed")
+            let reverted = try await caller.call("revert_resize", it, host: "host-b")
+            #expect(reverted["host"] == "host-a")
+            try await caller.call("resize_instance", ["instance": instance.reference, "flavor": ["vcpus": 2]])
+            try await caller.call("confirm_resize", it)
+            // It is there already.
+            try await caller.call("evacuate_instance", ["instance": instance.reference, "power_on": true])
+            try await caller.call("list_stored_instances", ["owner": "host-a"])
             try await caller.call("give_up_live_migration", ["instance": instance.reference, "run_here": false])
             let moved = try await caller.call("live_migration", ["instance": instance.reference, "dest": "host-b"])
             #expect(moved["host"] == "host-b")

@@ -120,8 +120,13 @@ class Mangler:
         if self.defect == "deaf":
             time.sleep(60)
         self.child.stdin.close()
-        status = self.child.wait()
         output.join(5)
+        self.end()
+
+    def end(self):
+        if self.defect == "deaf":
+            time.sleep(60)
+        status = self.child.wait()
         if self.defect == "exit-status":
             status = 75 if status == 76 else 3
         os._exit(status if status >= 0 else 128)
@@ -187,7 +192,8 @@ class Mangler:
         while True:
             frame = self.read(self.child.stdout)
             if frame is None:
-                return
+                # It may have ended by itself, while the worker has more to say.
+                return self.end()
             head, body = frame
             if body[:1] == b"\x02":
                 self.console(body)
@@ -256,10 +262,10 @@ class Mangler:
                 message["seq"] += message["seq"] // 2
             if defect == "time":
                 del message["time"]
-            if defect == "order" or defect == "late":
-                if defect == "late":
-                    time.sleep(0.8)
-                elif message["type"] == "started":
+            if defect == "late":
+                return threading.Timer(1.0, self.emit, [message]).start()
+            if defect == "order":
+                if message["type"] == "started":
                     self.held.append(message)
                     return
                 elif self.held:

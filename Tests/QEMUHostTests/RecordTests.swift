@@ -38,7 +38,23 @@ import Testing
         restoring.task = .restoring
         restoring.saved = .init(disks: [DiskFingerprint(path: "/r", size: 1 << 40, modified: 1_700_000_000_000_000_001)]
         )
-        return [plain, running, saving, restoring]
+        var leaving = running
+        leaving.task = .leaving(resumes: false)
+        var expected = plain
+        expected.presence = .arriving(.init(migration: "m", runs: true))
+        var arriving = running
+        arriving.slots = ["i": 3]
+        let way = ArrivalWay(
+            address: "::1",
+            port: 49_152,
+            diskPort: 49_153,
+            tlsName: "b.example",
+            layers: ["disk-ide0-0"]
+        )
+        arriving.presence = .arriving(.init(migration: "m", runs: false, way: way))
+        var departed = running
+        departed.presence = .departed
+        return [plain, running, saving, restoring, leaving, expected, arriving, departed]
     }()
 
     @Test(arguments: records.indices) func aRecordIsReadAsItWasWritten(number: Int) throws {

@@ -203,7 +203,7 @@ private final class Explorer {
             state.role = nil
             state.committed = 0
             state.hasLeft = true
-        case .askSource: break
+        case .askSource, .wait: break
         }
     }
 

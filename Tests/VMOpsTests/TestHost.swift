@@ -1,4 +1,5 @@
 import Console
+import DiskTransfer
 import Foundation
 import HostBackend
 import Journal
@@ -80,6 +81,7 @@ final class TestHost: Sendable {
             instancesPath: instancesPath,
             settings: options.operations,
             peers: world.peers,
+            carrier: DiskTransfer(address: "127.0.0.1"),
             observer: observer,
             logger: world.logger
         )
@@ -169,6 +171,18 @@ final class TestHost: Sendable {
 
     func migrate(_ uuid: InstanceUUID, to host: TestHost, copy: Bool? = nil) async throws -> InstanceInfo {
         try await operations.liveMigrate(uuid, to: host.name, copyStorage: copy, context)
+    }
+
+    func resize(_ uuid: InstanceUUID, _ request: ResizeRequest) async throws -> InstanceInfo {
+        try await operations.resize(uuid, request, context)
+    }
+
+    func confirm(_ uuid: InstanceUUID) async throws -> InstanceInfo {
+        try await operations.confirmResize(uuid, context)
+    }
+
+    func revert(_ uuid: InstanceUUID) async throws -> InstanceInfo {
+        try await operations.revertResize(uuid, context)
     }
 
     // MARK: What is there

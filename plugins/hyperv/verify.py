@@ -11,6 +11,7 @@ With --runner model it tries itself on the modelled host, anywhere.
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -61,8 +62,8 @@ class Bench:
         }, runner, opener)
         self.events = []
         self.host._send_event = self.events.append
-        state = tempfile.mkdtemp(prefix="vmops-verify-")
-        self.host.setup = Setup(host="verify", instances_directory=WORKER, state_directory=state)
+        self.state = tempfile.mkdtemp(prefix="vmops-verify-")
+        self.host.setup = Setup(host="verify", instances_directory=WORKER, state_directory=self.state)
         self.identity = self.host.open(self.host.setup)
         self.host.events_subscribe(self.request())
         self.made = []
@@ -524,7 +525,7 @@ def deleting(bench):
 @check(26, "the config drive is readable: label and files")
 def config_drive(bench):
     image = iso.build([("openstack/latest/meta_data.json", b"{}"), ("openstack/latest/user_data", b"x" * 5000)])
-    path = os.path.join(tempfile.mkdtemp(prefix="vmops-verify-"), "c.iso")
+    path = os.path.join(bench.state if bench.is_model else tempfile.gettempdir(), "vmops-verify.iso")
     with open(path, "wb") as file:
         file.write(image)
     bench.note("look at it by hand: Mount-DiskImage %s; label config-2, openstack/latest/user_data has 5000 bytes" % path)
@@ -616,6 +617,7 @@ def run(arguments, runner=None, opener=None, out=sys.stdout):
             print("           %s" % (each,), file=out)
         out.flush()
     bench.host.close()
+    shutil.rmtree(bench.state, ignore_errors=True)
     counts = {name: sum(1 for each in results if each["result"] == name) for name in ("passed", "failed", "skipped")}
     print("%(passed)d passed, %(failed)d failed, %(skipped)d skipped" % counts, file=out)
     return results

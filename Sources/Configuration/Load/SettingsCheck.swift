@@ -32,6 +32,7 @@ struct SettingsCheck {
         let reader = SettingsReader(table: table)
         hosts(reader, mentioned: mentionedHosts)
         consoles(reader, hosts: Settings.hostNames(reader))
+        nova(reader)
         migrations(reader, hosts: Settings.hostNames(reader))
         if !(reader[AdminOptions.enabled]) { return messaging(reader) }
         if let address = try? ListenAddress(parsing: reader[AdminOptions.listen]), !address.isLocal,
@@ -72,6 +73,17 @@ struct SettingsCheck {
             if host == nil || overrides(host, ConsoleOptions.reconnectInitial, ConsoleOptions.reconnectMax) {
                 error(ConsoleOptions.reconnectInitial.definition, host: host, "is larger than reconnect_max_ms")
             }
+        }
+    }
+
+    private mutating func nova(_ reader: SettingsReader) {
+        for entry in reader[NovaOptions.objectVersions] {
+            let parts = entry.split(separator: ":", omittingEmptySubsequences: false)
+            let numbers = parts.count == 2 ? parts[1].split(separator: ".", omittingEmptySubsequences: false) : []
+            if parts.count == 2, !parts[0].isEmpty, numbers.count == 2, numbers.allSatisfy({ UInt16($0) != nil }) {
+                continue
+            }
+            error(NovaOptions.objectVersions.definition, "\(ValueParser.quoted(entry)) is not of the form Class:1.0")
         }
     }
 

@@ -4,7 +4,8 @@ package struct OptionRegistry: Sendable {
         [
             DefaultOptions.all, MessagingOptions.all, NotificationOptions.all, ComputeOptions.all, ConsoleOptions.all,
             HyperVOptions.all, QEMUOptions.all, SimulatedOptions.all, PluginOptions.all, ImageOptions.all,
-            ImageCacheOptions.all, MigrationOptions.all, AdminOptions.all, JournalOptions.all, LimitOptions.all,
+            ImageCacheOptions.all, MigrationOptions.all, NovaOptions.all, AdminOptions.all, JournalOptions.all,
+            LimitOptions.all,
         ].flatMap { $0 },
         reservedGroups: []
     )

@@ -9,7 +9,8 @@ package enum SimulatedOptions {
     package static let primitives = [
         "connect", "probe", "host_info", "machines", "machine", "create_machine", "delete_machine", "set_state",
         "reset", "request_shutdown", "cancel_jobs", "diagnostics", "image", "create_disk", "disk_info",
-        "resize_disk", "build_config_drive", "attach_disk", "detach_disk", "connect_volume", "disconnect_volume",
+        "resize_disk", "copy_disk", "build_config_drive", "attach_disk", "detach_disk", "connect_volume",
+        "disconnect_volume",
         "attach_interface", "detach_interface", "plug_interface", "unplug_interface", "export_root_disk",
         "open_console", "write_console", "check_incoming", "check_outgoing", "prepare_incoming", "migrate",
         "finish_incoming", "abandon_incoming", "finish_outgoing", "take_back", "migrate_setup", "migrate_precopy",

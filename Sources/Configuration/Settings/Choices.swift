@@ -54,6 +54,11 @@ package enum QEMUNetwork: String, Sendable, Hashable, CaseIterable {
     case none, tap, user
 }
 
+/// Where a control plane's records are written.
+package enum NovaConductor: String, Sendable, Hashable, CaseIterable {
+    case none, rpc
+}
+
 /// What becomes of a machine whose memory cannot be moved in time.
 package enum MigrationTimeoutAction: String, Sendable, Hashable, CaseIterable {
     case abort, pause

@@ -13,6 +13,7 @@ package struct Settings: Sendable {
     package private(set) var simulated: SimulatedSettings
     package private(set) var images: ImageSettings
     package private(set) var migration: MigrationSettings
+    package private(set) var nova: NovaServiceSettings
     package private(set) var admin: AdminSettings
     package private(set) var journal: JournalSettings
     package private(set) var limits: LimitSettings
@@ -42,6 +43,7 @@ package struct Settings: Sendable {
         simulated = SimulatedSettings(reader)
         images = ImageSettings(reader)
         migration = MigrationSettings(reader)
+        nova = NovaServiceSettings(reader)
         admin = AdminSettings(reader)
         journal = JournalSettings(reader)
         limits = LimitSettings(reader)

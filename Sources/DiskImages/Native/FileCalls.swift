@@ -80,16 +80,26 @@ package enum FileCalls {
     package static func read(_ path: String, offset: UInt64, count: Int) throws(BackendError) -> [UInt8] {
         try on(path) {
             let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
-            return try file.closeAfter {
-                try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-                    while filled < count {
-                        let rest = UnsafeMutableRawBufferPointer(
-                            rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]
-                        )
-                        let got = try file.read(fromAbsoluteOffset: Int64(offset) + Int64(filled), into: rest)
-                        if got == 0 { break }
-                        filled += got
-                    }
+            return try file.closeAfter { try read(file, path, offset: offset, count: count) }
+        }
+    }
+
+    /// The same of an open file.
+    package static func read(
+        _ file: FileDescriptor,
+        _ path: String,
+        offset: UInt64,
+        count: Int
+    ) throws(BackendError) -> [UInt8] {
+        try on(path) {
+            try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+                while filled < count {
+                    let rest = UnsafeMutableRawBufferPointer(
+                        rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]
+                    )
+                    let got = try file.read(fromAbsoluteOffset: Int64(offset) + Int64(filled), into: rest)
+                    if got == 0 { break }
+                    filled += got
                 }
             }
         }

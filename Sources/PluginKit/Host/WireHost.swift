@@ -134,6 +134,11 @@ struct WireHost: HostBackend {
     }
 
     func call(_ method: String, _ params: JSONObject = [:], deadline: Duration = limit) async throws -> JSONObject {
-        try await caller.call(method, params, deadline: deadline)
+        do {
+            return try await caller.call(method, params, deadline: deadline)
+        } catch let error as BackendError {
+            // Which request it was is what a plugin's author wants to know.
+            throw BackendError(error.code, "\(method): \(error.message)")
+        }
     }
 }

@@ -41,7 +41,8 @@ extension WireSession.State {
             let reason = message["reason"]?.stringValue ?? "none"
             change(id, "an end") { $0.end(reason) }
         case "error":
-            violate("3", "an error after the handshake: \(WireText.short(message))")
+            // How a plugin says what we did wrong before it ends the connection (section 2).
+            complaint = WireError.read(message["error"] ?? .null).error.message
         case "hello":
             violate("3", "a second hello")
         default:

@@ -75,7 +75,8 @@ extension WireSession {
     }
 
     /// Waits for the end of the plugin, which it has to come to by itself.
-    func untilEnd(_ why: String, within limit: Duration = .seconds(10)) async throws -> PluginProcess.End? {
+    func untilEnd(_ why: String) async throws -> PluginProcess.End? {
+        let limit = exitLimit
         guard let process else {
             _ = try await until("the end of the connection \(why)", within: limit) { $0.hasEnded ? true : nil }
             await end()

@@ -16,6 +16,8 @@ final class WireSession: ReactorHandler {
         /// The plugin's `hello`, or its error in place of it.
         var hello: JSONObject?
         var refusal: WireError?
+        /// What it says we did wrong, before it ends the connection.
+        var complaint: String?
         var lastID: Int64 = 0
         var methods: [Int64: String] = [:]
         var answers: [Int64: WireAnswer] = [:]
@@ -34,6 +36,8 @@ final class WireSession: ReactorHandler {
 
     /// `nil` for a plugin that is reached over a socket.
     let process: PluginProcess?
+    /// How long the plugin may take to exit.
+    let exitLimit: Duration
     private let input: Int32
     private let output: Int32
     private let reactor: Reactor
@@ -41,7 +45,8 @@ final class WireSession: ReactorHandler {
     private let state = Mutex(State())
     private let isClosed = Mutex(false)
 
-    init(process: PluginProcess, reactor: Reactor) {
+    init(process: PluginProcess, exitLimit: Duration, reactor: Reactor) {
+        self.exitLimit = exitLimit
         self.process = process
         self.reactor = reactor
         input = process.input
@@ -49,7 +54,8 @@ final class WireSession: ReactorHandler {
     }
 
     /// Over a connected socket, which it takes over.
-    init(socket: Int32, reactor: Reactor) {
+    init(socket: Int32, exitLimit: Duration, reactor: Reactor) {
+        self.exitLimit = exitLimit
         process = nil
         self.reactor = reactor
         input = socket
@@ -123,6 +129,7 @@ final class WireSession: ReactorHandler {
     private func ending() async -> String {
         var text = "the plugin's output ended"
         if let violation = violations.last { text = "the connection is broken by \(violation.text)" }
+        if let complaint = look({ $0.complaint }) { text += " with the complaint: \(complaint.prefix(200))" }
         guard let process else { return text }
         // Its status comes a moment after the end of its output.
         for _ in 0..<50 where process.ending == nil { try? await Task.sleep(for: .milliseconds(10)) }
@@ -178,9 +185,9 @@ final class WireSession: ReactorHandler {
     ///
     /// - Returns: how the process ended; `nil` for a socket, and when the process had to be killed.
     @discardableResult
-    func end(within limit: Duration = .seconds(10)) async -> PluginProcess.End? {
+    func end(within limit: Duration? = nil) async -> PluginProcess.End? {
         closeInput()
-        let end = await process?.end(within: limit)
+        let end = await process?.end(within: limit ?? exitLimit)
         await stopReading()
         return end ?? nil
     }

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 import threading
 import time
 
@@ -129,9 +128,12 @@ class Bench:
         self.events = []
         self.host._send_event = lambda event: self.events.append(
             (event["type"],) + ((event["reason"],) if "reason" in event else ()))
-        self.state = tempfile.mkdtemp()
-        self.host.setup = Setup(host=host, instances_directory=WORKER, state_directory=self.state)
-        self.host.open(self.host.setup)
+        self.host.setup = Setup(host=host, instances_directory=WORKER, state_directory="/nowhere")
+        try:
+            self.host.open(self.host.setup)
+        except Exception:
+            self.model.close()
+            raise
         # What has to happen whatever became of a request waits on the same clock.
         if self.clock is not None:
             from vmops_hyperv.executor import Unhurried

@@ -585,8 +585,19 @@ class RightsTests(HostTest):
         self.assertEqual(info.cpu.sockets * info.cpu.cores * info.cpu.threads, info.vcpus)
         self.assertEqual(self.host.identity.id, self.model.settings.id)
 
+    def test_a_host_may_have_an_identity_of_its_own(self):
+        bench = Bench(options={"host_id": UUID})
+        self.addCleanup(bench.close)
+        self.assertEqual(bench.host.identity.id, UUID)
+
+    def test_unknown_options_are_told(self):
+        with self.assertLogs("vmops_plugin.hyperv", "WARNING") as logs:
+            Bench(options={"swicth": "External"}).close()
+        self.assertIn("swicth", logs.output[0])
+
     def test_options_that_make_no_sense_are_refused(self):
-        for options in ({"generation": "3"}, {"processes": "x"}, {"instances_directory": "VMs"}, {"runner": "magic"}):
+        for options in ({"generation": "3"}, {"processes": "x"}, {"instances_directory": "VMs"}, {"runner": "magic"},
+                        {"host_id": "x"}):
             with self.assertRaises(InvalidArgument):
                 Bench(options=options)
 

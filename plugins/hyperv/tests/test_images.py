@@ -144,6 +144,7 @@ class ConfigDriveTests(unittest.TestCase):
                 if size == 0:
                     at = (at // 2048 + 1) * 2048
                     continue
+                self.assertLessEqual(at % 2048 + size, 2048, "a record across sectors")
                 record = data[at:at + size]
                 where, count = struct.unpack("<I", record[2:6])[0], struct.unpack("<I", record[10:14])[0]
                 name = record[33:33 + record[32]]

@@ -68,7 +68,7 @@ class HyperVHost(Machines, Disks, Devices, Consoles, Migration):
         self.opener = self._opener or self._make_opener()
         info = self._host_info(Unhurried(30))
         self.identity = vmops.HostIdentity(
-            id=info["id"], name=info["name"], hypervisor_type="hyperv",
+            id=self.options.host_id or info["id"], name=info["name"], hypervisor_type="hyperv",
             hypervisor_version=version_number(info["version"]))
         return self.identity
 
@@ -179,7 +179,9 @@ class HyperVHost(Machines, Disks, Devices, Consoles, Migration):
                 failures = 0
                 if not self._is_watched:
                     self._start_watch()
-            except HyperVError as error:
+            except Exception as error:
+                if self._ending.is_set():
+                    return
                 failures += 1
                 log.warning("the inventory: %s", error)
 

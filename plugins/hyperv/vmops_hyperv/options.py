@@ -1,10 +1,15 @@
 """The options that the worker's configuration gives to this plugin; all are texts."""
 
+import logging
+
 from . import paths
 from .errors import HyperVError
 
+log = logging.getLogger("vmops_plugin.hyperv")
+
 #: name → default; the README explains them.
 DEFAULTS = {
+    "host_id": "",
     "runner": "powershell",
     "powershell": "powershell.exe",
     "processes": "4",
@@ -32,8 +37,11 @@ class Options:
             for name, value in source.items():
                 if name in DEFAULTS:
                     values[name] = value
+                else:
+                    log.warning("there is no option %s", name)
         self.values = values
         self.runner = self._choice("runner", ("powershell", "model", "replay"))
+        self.host_id = values["host_id"] and paths.check_uuid(values["host_id"], "options.host_id")
         self.powershell = values["powershell"]
         self.processes = self._number("processes", 2, 32)
         self.instances_directory = paths.check_windows_root(values["instances_directory"], "instances_directory")

@@ -7,10 +7,11 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(os.path.dirname(HERE)), "python")]
 
-import libvirt  # noqa: E402
 import vmops_plugin as vmops  # noqa: E402
 from vmops_libvirt import xml  # noqa: E402
 from vmops_libvirt.lifecycle import Tracker  # noqa: E402
+
+import libvirt  # noqa: E402
 
 UUID = "8b6f0000-0000-4000-8000-000000000001"
 NASTY = "/i/a'\"><disk>&amp;\u00e9/root"
@@ -33,7 +34,8 @@ class DefinitionTests(unittest.TestCase):
         root = definition(machine)
         mark = xml.mark_of(root)
         self.assertEqual((mark.incarnation, mark.spec), (3, vmops.to_json(machine)))
-        self.assertEqual((root.findtext("memory"), root.findtext("currentMemory"), root.findtext("vcpu")), ("64", "32", "2"))
+        figures = [root.findtext(name) for name in ("memory", "currentMemory", "vcpu")]
+        self.assertEqual(figures, ["64", "32", "2"])
         self.assertEqual(xml.console_path(root), "/s/console")
 
     def test_text_from_outside_stays_text(self):
@@ -61,9 +63,10 @@ class DefinitionTests(unittest.TestCase):
             xml.disk_element(vmops.DiskSpec("/a", media="cdrom", bus="virtio"))
 
     def test_interfaces_are_found_by_their_id(self):
-        cards = [vmops.InterfaceSpec(id, "fa:16:3e:00:00:01", bridge="br0", active=False) for id in ("a-1", "with/slash")]
+        ids = ("a-1", "with/slash")
+        cards = [vmops.InterfaceSpec(id, "fa:16:3e:00:00:01", bridge="br0", active=False) for id in ids]
         root = definition(spec(interfaces=cards))
-        for id in ("a-1", "with/slash"):
+        for id in ids:
             self.assertEqual(xml.find_interface(root, id).find("link").get("state"), "down")
         self.assertIsNone(xml.find_interface(root, "a-2"))
 
@@ -127,8 +130,9 @@ class TrackerTests(unittest.TestCase):
 
     def test_a_move_is_told_on_either_side(self):
         self.told((STARTED, 0))
-        leaving = ((SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED), (STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED))
-        self.assertEqual(self.told(*leaving), [("migrated-out", None)])
+        suspended = (SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED)
+        stopped = (STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED)
+        self.assertEqual(self.told(suspended, stopped), [("migrated-out", None)])
         arriving = ((STARTED, libvirt.VIR_DOMAIN_EVENT_STARTED_MIGRATED), (SUSPENDED, 0), (RESUMED, 1))
         self.assertEqual(self.told(*arriving), [("migrated-in", None)])
 

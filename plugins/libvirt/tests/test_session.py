@@ -12,14 +12,13 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import session  # noqa: E402
-from session import client  # noqa: E402
 
 UUID = "8b6f0000-0000-4000-8000-000000000001"
 CARD = "11111111-1111-4111-8111-111111111111"
 
 
 def numbers(text):
-    return [int(line[1:9], 16) for line in text.split(b"\r\n") if len(line) > 9 and line[:1] == b"[" and line[9:10] == b"]"]
+    return [int(line[1:9], 16) for line in text.split(b"\r\n") if line[:1] == b"[" and line[9:10] == b"]"]
 
 
 class Life(unittest.TestCase):
@@ -54,12 +53,13 @@ class Life(unittest.TestCase):
         self.place.give(directory)
         root, drive = os.path.join(directory, "root"), os.path.join(directory, "config")
         parent = dict(reference="tick", path=image, format="raw", virtual_size=os.path.getsize(image))
-        disk = plugin.call("disk.create", path=root, format="qcow2", source="overlay", image=parent, virtual_size=1 << 20)
+        wanted = dict(path=root, format="qcow2", source="overlay", image=parent, virtual_size=1 << 20)
+        disk = plugin.call("disk.create", **wanted)
         self.assertEqual((disk["virtual_size"], disk["backing_file"]), (1 << 20, image))
         files = [dict(path="openstack/latest/meta_data.json", base64="e30=")]
         plugin.call("configDrive.build", path=drive, files=files)
         return dict(
-            uuid=UUID, name="one", directory=directory, memory_mb=16, vcpus=1,
+            uuid=UUID, name="one", directory=directory, memory_mb=64, vcpus=1,
             disks=[
                 dict(path=root, role="root", format="qcow2", bus="ide"),
                 dict(path=drive, role="configDrive", format="raw", bus="ide", unit=1, media="disk"),
@@ -99,7 +99,7 @@ class SessionTests(Life):
         stream = plugin.call("console.open", uuid=UUID)
         self.assertEqual(stream["offset"], 0)
         text = self.read_until(plugin, stream["stream"], b"tick 1\r\n")
-        self.assertIn(f"uuid={UUID} ram=16 cpus=1".encode(), text)
+        self.assertIn(f"uuid={UUID} ram=64 cpus=1".encode(), text)
         self.assertIn(b"cfg=config-2", text)
         self.type(plugin, b"t0\r")
         self.type(plugin, b"b400\r")
@@ -138,16 +138,35 @@ class SessionTests(Life):
         self.read_until(plugin, stream, b"tick")
         self.move(here, plugin, spec, stream)
 
+    def migrate(self, plugin, other, theirs):
+        ticket = other.call("migrate.checkIncoming", spec=theirs, copy_storage=False, destination="b")["ticket"]
+        ticket = plugin.call("migrate.checkOutgoing", uuid=UUID, ticket=ticket)["ticket"]
+        ticket = other.call("migrate.prepareIncoming", spec=theirs, ticket=ticket)["ticket"]
+        self.assertEqual(other.call("machine.list")["machines"], [])
+        return plugin.begin("migrate.start", {"uuid": UUID, "ticket": ticket}, deadline_ms=60000)
+
     def move(self, here, plugin, spec, stream):
         there = self.daemon("b", cache=here)
         data = os.path.join(self.place.path, "move")
         other = self.plugin(there, "pb", migration_uri=there.uri, migration_data_uri=f"unix://{data}")
         theirs = {**spec, "directory": os.path.join(other.instances, "one"), "disks": []}
-        ticket = other.call("migrate.checkIncoming", spec=theirs, copy_storage=False, destination="b")["ticket"]
-        ticket = plugin.call("migrate.checkOutgoing", uuid=UUID, ticket=ticket)["ticket"]
-        ticket = other.call("migrate.prepareIncoming", spec=theirs, ticket=ticket)["ticket"]
-        self.assertEqual(other.call("machine.list")["machines"], [])
-        number = plugin.begin("migrate.start", {"uuid": UUID, "ticket": ticket}, deadline_ms=60000)
+
+        # One that is cancelled while the guest changes its memory faster than it is sent.
+        self.type(plugin, b"d30\r")
+        self.read_until(plugin, stream, b"rx d30")
+        number = self.migrate(plugin, other, theirs)
+        while plugin.queue(f"progress {number}").get(timeout=20)["transferred_bytes"] == 0:
+            pass
+        plugin.send(kind="cancel", id=number)
+        with self.assertRaises(session.client.Answer) as caught:
+            plugin.result(number)
+        self.assertEqual(caught.exception.code, "cancelled")
+        other.call("migrate.abandonIncoming", uuid=UUID)
+        self.assertEqual(plugin.call("machine.get", uuid=UUID)["state"], "running")
+        self.type(plugin, b"d0\r")
+        self.read_until(plugin, stream, b"rx d0")
+
+        number = self.migrate(plugin, other, theirs)
         plugin.result(number)
         progress = plugin.queue(f"progress {number}")
         phases = [progress.get_nowait() for _ in range(progress.qsize())]

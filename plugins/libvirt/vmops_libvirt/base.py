@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import xml.etree.ElementTree as ET
 from typing import Any, Dict, Iterable, Optional, Set
 
-import libvirt
 import vmops_plugin as vmops
 from vmops_plugin.images import ImageFolder
+
+import libvirt
 
 from . import disks, xml
 from .console import MachineConsole
@@ -31,10 +33,12 @@ class LibvirtBase(vmops.Host):
         self.tracker = Tracker()
         self.consoles: Dict[str, MachineConsole] = {}
         self.passing: Set[str] = set()
+        self.starts = os.path.join(setup.state_directory, "starts")
+        os.makedirs(self.starts, exist_ok=True)
         self.console_directory = console_directory(setup.state_directory)
         images = setup.options.get("images_directory") or os.path.join(setup.state_directory, "images")
         self.images = ImageFolder(images, disks.FORMATS)
-        uri = setup.options.get("uri", "qemu:///system")
+        uri = setup.options.get("uri") or os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system")
         self.link = Link(uri, self._on_lifecycle, self._on_reboot, self._on_again)
         with translating():
             connection = self.link.get()
@@ -48,7 +52,37 @@ class LibvirtBase(vmops.Host):
             )
             for domain in connection.listAllDomains():
                 self._adopt(domain)
+        threading.Thread(target=self._finish_starts, name="starts", daemon=True).start()
         return identity
+
+    def _finish_starts(self) -> None:
+        """Machines that were held for their console when this plugin was killed go on."""
+        for uuid in os.listdir(self.starts):
+            try:
+                domain = self._domain(uuid)
+                # libvirt may still be at what it was asked for last.
+                for _ in range(300):
+                    time.sleep(0.1)
+                    if state_of(domain) != vmops.TRANSITIONAL:
+                        break
+                if domain.isActive() and state_of(domain) == vmops.PAUSED:
+                    self.tracker.expect_start(uuid, "started")
+                    self._console(uuid).connect(5)
+                    domain.resume()
+            except (vmops.PluginError, libvirt.libvirtError) as error:
+                vmops.log.warning("a start is not finished: %s", error, extra={"uuid": uuid})
+            self._start_is_over(uuid)
+
+    def _start_begins(self, uuid: str) -> None:
+        with open(os.path.join(self.starts, uuid), "wb"):
+            pass
+
+    def _start_is_over(self, uuid: str) -> None:
+        try:
+            os.unlink(os.path.join(self.starts, uuid))
+        except FileNotFoundError:
+            # Somebody else has finished it.
+            pass
 
     def _read_platform(self, connection: libvirt.virConnect) -> None:
         is_qemu = connection.getType().upper() == "QEMU"
@@ -74,7 +108,7 @@ class LibvirtBase(vmops.Host):
             self.platform.machine_type = ""
             self.missing_flags = (
                 "console.output", "console.input", "console.preboot", "machine.checkpoint", "machine.hotplug.nic",
-                "machine.hotplug.disk", "machine.reset", "machine.cancelJobs", "migrate.live", "migrate.live.storage",
+                "machine.hotplug.disk", "machine.reset", "machine.cancelJobs", "migrate.live",
                 "migrate.live.cancel",
             )  # fmt: skip
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-import libvirt
 import vmops_plugin as vmops
+
+import libvirt
 
 from .xml import file_element
 

@@ -9,14 +9,20 @@ from typing import List, Optional
 import vmops_plugin as vmops
 from vmops_plugin.tools import run_tool
 
+#: Where a disk's format is noted: what a guest writes into a raw disk may look like another format.
+_NOTE = "user.vmops.format"
+
 FORMATS = ("qcow2", "raw", "vpc", "vhdx")
 
 
 def info(request: vmops.Request, path: str) -> vmops.DiskInfo:
     if not os.path.exists(path):
         raise vmops.NotFound(f"there is no disk {path}")
-    # The disk may be in use: sharing is forced, and what is read belongs to no guest's content.
-    facts = json.loads(run_tool(request, ["qemu-img", "info", "--force-share", "--output=json", "--", path]))
+    known = _noted_format(path)
+    given = ["-f", known] if known else []
+    # The disk may be in use.
+    command = ["qemu-img", "info", "--force-share", "--output=json", *given, "--", path]
+    facts = json.loads(run_tool(request, command))
     return vmops.DiskInfo(
         path,
         facts["format"],
@@ -48,6 +54,7 @@ def create(
     try:
         for command in _commands(part, format, source, image, virtual_size):
             run_tool(request, command)
+        _note_format(part, format)
         os.link(part, path)
     except FileExistsError:
         raise vmops.AlreadyExists(f"there is a disk {path}") from None
@@ -55,6 +62,22 @@ def create(
         if os.path.exists(part):
             os.unlink(part)
     return info(request, path)
+
+
+def _note_format(path: str, format: str) -> None:
+    try:
+        os.setxattr(path, _NOTE, format.encode())
+    except OSError:
+        # A file system without such notes: the format is looked for.
+        pass
+
+
+def _noted_format(path: str) -> Optional[str]:
+    try:
+        noted = os.getxattr(path, _NOTE).decode("ascii", "replace")
+    except OSError:
+        return None
+    return noted if noted in FORMATS else None
 
 
 def _commands(

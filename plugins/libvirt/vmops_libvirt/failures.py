@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import Dict, Iterator, Type
 
-import libvirt
 import vmops_plugin as vmops
+
+import libvirt
 
 _KINDS: Dict[int, Type[vmops.PluginError]] = {
     libvirt.VIR_ERR_NO_DOMAIN: vmops.NotFound,

@@ -7,9 +7,10 @@ import shutil
 import xml.etree.ElementTree as ET
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
-import libvirt
 import vmops_plugin as vmops
 from vmops_plugin.iso import build_config_drive
+
+import libvirt
 
 from . import disks, xml
 from .copying import copy_running_disk
@@ -38,7 +39,7 @@ class LibvirtHost(Migration):
     disk_formats = disks.FORMATS
     volume_types = ("file", "block")
     network_types = ("bridge", "ovs", "network")
-    flags = ("disk.cow", "disk.resizeDifferencing", "console.preboot", "migrate.live.storage", "migrate.live.cancel")
+    flags = ("disk.cow", "disk.resizeDifferencing", "console.preboot", "migrate.live.cancel")
 
     # Host
 
@@ -160,16 +161,34 @@ class LibvirtHost(Migration):
                 domain.create()
             return
         console = self._console(uuid)
+        self._start_begins(uuid)
         self.tracker.expect_start(uuid, happening)
         try:
             with translating():
                 domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
                 if not console.connect(5):
                     vmops.log.warning("the console does not answer", extra={"uuid": uuid})
-                domain.resume()
+                self._resume(domain)
         except vmops.PluginError:
             self.tracker.expect_nothing(uuid)
             raise
+        finally:
+            self._start_is_over(uuid)
+
+    @staticmethod
+    def _resume(domain: libvirt.virDomain) -> None:
+        try:
+            domain.resume()
+        except libvirt.libvirtError:
+            # Somebody else was faster.
+            if state_of(domain) != vmops.RUNNING:
+                raise
+
+    def machine_set_state(self, request: vmops.Request, uuid: str, state: str) -> str:
+        """What libvirt is at, perhaps for a plugin that was killed, is waited for."""
+        while self.machine_get(request, uuid).state == vmops.TRANSITIONAL:
+            request.wait(0.1)
+        return super().machine_set_state(request, uuid, state)
 
     def machine_start(self, request: vmops.Request, uuid: str) -> None:
         self._run(uuid, "started")
@@ -201,7 +220,7 @@ class LibvirtHost(Migration):
 
     def machine_resume(self, request: vmops.Request, uuid: str) -> None:
         with translating():
-            self._domain(uuid).resume()
+            self._resume(self._domain(uuid))
 
     def machine_save(self, request: vmops.Request, uuid: str) -> None:
         domain = self._domain(uuid)
@@ -307,7 +326,7 @@ class LibvirtHost(Migration):
 
     @staticmethod
     def _affected(domain: libvirt.virDomain) -> int:
-        return _LIVE_AND_LATER if domain.isActive() else libvirt.VIR_DOMAIN_AFFECT_CONFIG
+        return int(_LIVE_AND_LATER if domain.isActive() else libvirt.VIR_DOMAIN_AFFECT_CONFIG)
 
     def machine_attach_disk(self, request: vmops.Request, uuid: str, disk: vmops.DiskSpec) -> None:
         with translating():

@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Tuple
 
-import libvirt
 import vmops_plugin as vmops
+
+import libvirt
 
 #: Firmware that finds itself started by a reset resets once or twice more, and libvirt reports each, also those that
 #: were asked for: what comes within so many seconds belongs to the first.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable, Optional
 
-import libvirt
 import vmops_plugin as vmops
+
+import libvirt
 
 _loop_lock = threading.Lock()
 _loop_runs = False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any, Dict
 
-import libvirt
 import vmops_plugin as vmops
+
+import libvirt
 
 from . import xml
 from .base import LibvirtBase
@@ -24,6 +24,8 @@ class Migration(LibvirtBase):
     def migrate_check_incoming(
         self, request: vmops.Request, spec: vmops.MachineSpec, copy_storage: bool, destination: str
     ) -> Dict[str, Any]:
+        if copy_storage:
+            raise vmops.Unimplemented("disks are not copied: they have to be shared")
         with translating():
             connection = self.link.get()
             try:
@@ -39,7 +41,6 @@ class Migration(LibvirtBase):
                 "console": self._console_path(spec.uuid),
                 "domain_type": self.platform.domain_type,
                 "architecture": self.platform.architecture,
-                "copy_storage": copy_storage,
             }
             if self.options.get("migration_data_uri"):
                 ticket["data_uri"] = self.options["migration_data_uri"]
@@ -68,8 +69,6 @@ class Migration(LibvirtBase):
     def migrate_prepare_incoming(
         self, request: vmops.Request, spec: vmops.MachineSpec, ticket: Dict[str, Any]
     ) -> Dict[str, Any]:
-        if ticket.get("copy_storage"):
-            os.makedirs(spec.directory, exist_ok=True)
         self.passing.add(spec.uuid)
         incarnation = ticket.get("incarnation")
         self.tracker.know(spec.uuid, incarnation if isinstance(incarnation, int) else 1, vmops.OFF)
@@ -84,18 +83,14 @@ class Migration(LibvirtBase):
         parameters: Dict[str, Any] = {}
         with translating():
             for name, which in (
-                (libvirt.VIR_MIGRATE_PARAM_DEST_XML, libvirt.VIR_DOMAIN_XML_MIGRATABLE | libvirt.VIR_DOMAIN_XML_SECURE),
-                (libvirt.VIR_MIGRATE_PARAM_PERSIST_XML, libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE),
+                (libvirt.VIR_MIGRATE_PARAM_DEST_XML, libvirt.VIR_DOMAIN_XML_MIGRATABLE),
+                (libvirt.VIR_MIGRATE_PARAM_PERSIST_XML, libvirt.VIR_DOMAIN_XML_INACTIVE),
             ):
-                root = xml.parse(domain.XMLDesc(which))
+                root = xml.parse(domain.XMLDesc(which | libvirt.VIR_DOMAIN_XML_SECURE))
                 xml.set_console_path(root, ticket["console"])
                 parameters[name] = xml.text_of(root)
         if ticket.get("data_uri"):
             parameters[libvirt.VIR_MIGRATE_PARAM_URI] = str(ticket["data_uri"])
-        if ticket.get("copy_storage"):
-            flags |= libvirt.VIR_MIGRATE_NON_SHARED_DISK
-            if str(ticket.get("data_uri", "")).startswith("unix:"):
-                parameters[libvirt.VIR_MIGRATE_PARAM_DISKS_URI] = str(ticket["data_uri"]) + "-disks"
         if self.options.get("migration_unsafe", "").lower() in ("1", "yes", "true"):
             flags |= libvirt.VIR_MIGRATE_UNSAFE
         ended = threading.Event()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import libvirt
 import vmops_plugin as vmops
+
+import libvirt
 
 #: Paused for a moment by libvirt itself, within an operation.
 _PASSING = frozenset(

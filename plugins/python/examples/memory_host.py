@@ -435,7 +435,7 @@ class MemoryHost(vmops.Host):
     def disk_info(self, request: vmops.Request, path: str) -> vmops.DiskInfo:
         try:
             status = os.stat(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise vmops.NotFound(f"there is no disk {path}") from None
         return vmops.DiskInfo(path, "raw", status.st_size, status.st_blocks * 512)
 

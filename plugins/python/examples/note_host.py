@@ -11,7 +11,7 @@ class NoteHost(vmops.Host):
 
     def open(self, setup):
         self.machines = {}
-        return vmops.HostIdentity(id=setup.state_directory, name=setup.host, hypervisor_type="notes", hypervisor_version=1)
+        return vmops.HostIdentity(setup.state_directory, setup.host, "notes", 1)
 
     def host_info(self, request):
         cpu = vmops.CPUInfo(architecture="x86_64")

@@ -30,8 +30,8 @@ class Plugin:
         self.host = host
         for name in ("instances", "state"):
             os.makedirs(os.path.join(directory, name), exist_ok=True)
-        clean = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": directory, "VMOPS_PLUGIN": "1", "PYTHONPATH": SDK}
-        clean.update(environment or {})
+        clean = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": directory, "VMOPS_PLUGIN": "1"}
+        clean.update({"PYTHONPATH": SDK, **(environment or {})})
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean, bufsize=0
         )
@@ -42,7 +42,7 @@ class Plugin:
         # While it is closed nothing is read.
         self.gate = threading.Event()
         self.gate.set()
-        self.threads = [threading.Thread(target=self._read, daemon=True), threading.Thread(target=self._read_log, daemon=True)]
+        self.threads = [threading.Thread(target=each, daemon=True) for each in (self._read, self._read_log)]
         for thread in self.threads:
             thread.start()
 

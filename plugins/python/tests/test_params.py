@@ -44,7 +44,8 @@ class ParamsTests(unittest.TestCase):
     def test_paths_stay_below_the_instances_directory(self):
         self.assertEqual(params(path="/srv/instances/a/disk").path_below("path"), "/srv/instances/a/disk")
         for path in (
-            "/srv/instances", "/srv/instances/", "/srv/instances2/a", "/srv/instances/../state/a", "/srv/instances/a/../b",
+            "/srv/instances", "/srv/instances/", "/srv/instances2/a", "/srv/instances/../state/a",
+            "/srv/instances/a/../b",
             "instances/a", "/etc/passwd", "a\0b",
         ):  # fmt: skip
             self.refused("path", lambda: params(path=path).path_below("path"))

@@ -116,13 +116,20 @@ class RequestTests(PluginTest):
             error = self.fails("timeout", lambda: plugin.result(number))
             self.assertTrue(error["retryable"])
 
-    def test_a_machine_whose_last_request_still_runs_is_busy(self):
+    def test_a_request_waits_for_one_that_outlived_its_deadline(self):
         plugin = self.start(ODD)
-        number = plugin.begin("machine.delete", {"uuid": UUID + "2"}, deadline_ms=50)
-        self.fails("timeout", lambda: plugin.result(number))
-        self.fails("busy", lambda: plugin.call("machine.delete", uuid=UUID + "2"))
+        late = plugin.begin("machine.delete", {"uuid": UUID + "2"}, deadline_ms=50)
+        self.fails("timeout", lambda: plugin.result(late))
+        waiting = plugin.begin("machine.delete", {"uuid": UUID + "2"}, deadline_ms=50)
+        following = plugin.begin("machine.delete", {"uuid": UUID + "2"})
+        self.fails("timeout", lambda: plugin.result(waiting))
         plugin.call("machine.delete", uuid=UUID + "9")
+        calls = plugin.call("machine.diagnostics", uuid=UUID + "9")["diagnostics"]["calls"]
+        self.assertEqual(calls, 2)
         plugin.call("host.probe")
+        self.assertEqual(plugin.result(following), {})
+        calls = plugin.call("machine.diagnostics", uuid=UUID + "9")["diagnostics"]["calls"]
+        self.assertEqual(calls, 3)
 
     def test_a_repeated_request_gets_the_recorded_answer(self):
         plugin = self.start(ODD)
@@ -303,7 +310,8 @@ class MemoryHostTests(PluginTest):
         path = plugin.instances + "/one/root"
         disk = plugin.call("disk.create", path=path, format="raw", source="blank", virtual_size=1 << 20)
         self.assertEqual(disk["virtual_size"], os.path.getsize(path))
-        self.fails("already_exists", lambda: plugin.call("disk.create", path=path, format="raw", source="blank", virtual_size=1))
+        again = dict(path=path, format="raw", source="blank", virtual_size=1)
+        self.fails("already_exists", lambda: plugin.call("disk.create", **again))
         wanted = spec(plugin, disks=[dict(path=path, role="root", format="raw")])
         for _ in range(2):
             plugin.call("machine.create", spec=wanted)
@@ -343,7 +351,8 @@ class MemoryHostTests(PluginTest):
 
 class ShapeTests(PluginTest):
     def once(self, method, **params):
-        document = {"host": "h", "instances_directory": self.directory, "state_directory": self.directory, "params": params}
+        places = {"instances_directory": self.directory, "state_directory": self.directory}
+        document = {"host": "h", **places, "params": params}
         done = subprocess.run(
             [*ODD, method],
             input=json.dumps(document).encode(),

@@ -30,7 +30,6 @@ from .errors import (
 )
 from .host import Host
 from .logs import log
-from .program import main
 from .model import (
     ERROR,
     OFF,
@@ -55,6 +54,7 @@ from .model import (
     VolumeConnection,
     to_json,
 )
+from .program import main
 from .request import Request
 
 __version__ = "1.0"

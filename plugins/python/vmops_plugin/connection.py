@@ -9,8 +9,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
 from . import hello as handshake
 from .console import ConsolePath, ConsoleStream
@@ -25,7 +26,7 @@ from .outbox import Outbox
 from .params import Params
 from .request import Request
 
-#: Requests that wait for a thread; the worker holds them back already, so more is its mistake and answered `busy`.
+#: Requests under way; the worker holds them back already, so more is its mistake and answered `busy`.
 MOST_WAITING = 1024
 _SECRET = frozenset({"volume.connect", "volume.disconnect", "configDrive.build"})
 
@@ -54,10 +55,11 @@ class Connection:
         self._frames = FrameReader(read)
         self._outbox = Outbox(write)
         self._memory = memory or AnswerMemory()
-        self._work: "queue.Queue[Optional[_Work]]" = queue.Queue(MOST_WAITING)
+        self._work: "queue.SimpleQueue[Optional[_Work]]" = queue.SimpleQueue()
         self._lock = threading.Condition()
         self._under_way: Dict[int, _Work] = {}
         self._changing: Dict[str, int] = {}
+        self._held: Dict[str, Deque[_Work]] = {}
         self._streams: Dict[str, ConsoleStream] = {}
         self._opening: Set[str] = set()
         self._last_stream = 0
@@ -181,17 +183,38 @@ class Connection:
             with self._lock:
                 if number in self._under_way:
                     raise ProtocolError(f"the id {number} is used twice")
-                if work.machine is not None and work.machine in self._changing:
-                    raise Busy("another request for this machine has not ended yet")
-                self._work.put_nowait(work)
+                if len(self._under_way) >= MOST_WAITING:
+                    raise Busy("too many requests are waiting")
                 self._under_way[number] = work
-                if work.machine is not None:
-                    self._changing[work.machine] = number
+                if work.machine is not None and work.machine in self._changing:
+                    # One that was answered at its deadline, and has not ended: the machine is not asked twice at once.
+                    self._held.setdefault(work.machine, deque()).append(work)
+                else:
+                    self._begin(work)
                 self._lock.notify_all()
-        except queue.Full:
-            self._refuse(number, Busy("too many requests are waiting"))
         except PluginError as error:
             self._refuse(number, error)
+
+    def _begin(self, work: _Work) -> None:
+        """With the lock."""
+        if work.machine is not None:
+            self._changing[work.machine] = work.number
+        self._work.put(work)
+
+    def _finish(self, work: _Work) -> None:
+        """The next request for the machine, unless its time is over, may begin."""
+        with self._lock:
+            if work.machine is None or self._changing.get(work.machine) != work.number:
+                return
+            del self._changing[work.machine]
+            held = self._held.get(work.machine)
+            while held:
+                following = held.popleft()
+                if following.number in self._under_way:
+                    self._begin(following)
+                    break
+            if not held:
+                self._held.pop(work.machine, None)
 
     def _refuse(self, number: int, error: PluginError) -> None:
         self._outbox.post({"kind": "response", "id": number, "error": error.to_json()})
@@ -218,9 +241,7 @@ class Connection:
                 else:
                     log.exception("%s failed", work.method)
                     error = Internal(f"{kind}: {problem}")
-            with self._lock:
-                if work.machine is not None and self._changing.get(work.machine) == work.number:
-                    del self._changing[work.machine]
+            self._finish(work)
             if not self._answer(work, result, error, after) and after is not None:
                 self._drop_stream(after)
             with self._lock:
@@ -275,7 +296,8 @@ class Connection:
             with self._lock:
                 if self._is_ending:
                     return
-                times = [each.request.deadline for each in self._under_way.values() if each.request.deadline is not None]
+                deadlines = (each.request.deadline for each in self._under_way.values())
+                times = [each for each in deadlines if each is not None]
                 now = time.monotonic()
                 late = [work for work in self._under_way.values() if (work.request.deadline or now + 1) <= now]
                 if not late:
@@ -371,9 +393,6 @@ class Connection:
                 host.close()
             except Exception:
                 log.exception("the plugin does not end well")
-        try:
-            for _ in self._threads:
-                self._work.put_nowait(None)
-        except queue.Full:
-            pass
+        for _ in self._threads:
+            self._work.put(None)
         self._outbox.close(0.5)

@@ -45,7 +45,7 @@ class ImageFolder:
             raise InvalidArgument(f"the image {wanted.reference} has another size", field="size")
         for each in wanted.checksums:
             if self._sum(request, path, each.algorithm.lower()) != each.value.lower():
-                raise InvalidArgument(f"the {each.algorithm} of the image {wanted.reference} differs", field="checksums")
+                raise InvalidArgument(f"the {each.algorithm} of {wanted.reference} differs", field="checksums")
         return Image(wanted.reference, path, format, _virtual_size(request, path, format))
 
     def _path(self, request: Request, wanted: ImageRequest) -> str:

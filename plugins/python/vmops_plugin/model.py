@@ -1,4 +1,4 @@
-"""What requests and answers are made of (plugin protocol, section 7). Sizes are bytes unless the name says otherwise."""
+"""What requests and answers are made of (plugin protocol, section 7). Sizes are bytes unless a name says otherwise."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 import threading
-from typing import Any, Callable, List, NoReturn, Optional, Tuple
+from typing import Callable, List, NoReturn, Optional, Tuple
 
 from . import logs
 from .connection import Connection

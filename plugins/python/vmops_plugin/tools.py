@@ -23,4 +23,4 @@ def run_tool(request: Request, command: List[str], **more: Any) -> str:
         text = problem.strip()[-1000:] or f"status {process.returncode}"
         kind = ResourceExhausted if "No space left" in text else Internal
         raise kind(f"{os.path.basename(command[0])}: {text}")
-    return out
+    return str(out)

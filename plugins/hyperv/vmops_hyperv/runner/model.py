@@ -80,6 +80,7 @@ class ModelRunner:
     def __init__(self, settings=None, world=None, clock=time.time, ticking=True):
         self.settings = settings or Settings()
         self.world = world or World()
+        self.world.enter()
         self.clock = clock
         self.pipes = MemoryPipes()
         self.faults = []
@@ -386,8 +387,12 @@ class ModelRunner:
         return lambda: self._watchers.remove(changed) if changed in self._watchers else None
 
     def close(self):
-        self._is_closed = True
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
         self._wake.set()
+        self.world.leave()
 
     def copy_of(self, machine):
         return copy.deepcopy(machine)

@@ -29,7 +29,9 @@ SLICE = 0.05
 
 
 def command(executable, script=BRIDGE):
-    return [executable, "-NoLogo", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", script]
+    """Without an input format PowerShell might read standard input itself, for `$input`: it is the bridge's alone."""
+    return [executable, "-NoLogo", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-InputFormat", "None",
+            "-File", script]
 
 
 class Process:

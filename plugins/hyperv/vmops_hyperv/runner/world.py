@@ -14,6 +14,7 @@ class World:
     def __init__(self, path=":memory:"):
         self._lock = threading.RLock()
         self._depth = 0
+        self._users = 0
         self._database = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         with self._lock:
             if path != ":memory:":
@@ -64,6 +65,13 @@ class World:
         with self._lock:
             self._database.execute("DELETE FROM entries WHERE host = ? AND kind = ? AND name = ?", (host, kind, name))
 
-    def close(self):
+    def enter(self):
         with self._lock:
-            self._database.close()
+            self._users += 1
+
+    def leave(self):
+        """The last host that leaves closes it."""
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._database.close()

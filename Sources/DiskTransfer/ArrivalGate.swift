@@ -1,0 +1,109 @@
+import Glibc
+package import HostBackend
+import Support
+import Synchronization
+
+/// Where guests and disks from other processes arrive: a listening port, and the keys of those that are expected.
+///
+/// One thread accepts, one more serves each connection, at most ``mostAtOnce``; what comes beyond is closed at once.
+/// Ends with ``stop()``.
+package final class ArrivalGate: Sendable {
+    /// Who may come.
+    package struct Expected: Sendable {
+        package let uuid: InstanceUUID
+        package let migration: String
+    }
+
+    private struct State {
+        var expected: [String: Expected] = [:]
+        var connections: [ObjectIdentifier: MigrationSocket] = [:]
+        var stopped = false
+    }
+
+    private static let mostAtOnce = 64
+    /// A key is valid for one connection; those of migrations that never began are dropped oldest unknown first.
+    private static let mostExpected = 4096
+
+    package let address: String
+    private let listener: MigrationListener
+    private let state = Mutex(State())
+
+    /// - Parameter serve: called on a thread of its own with each connection that has shown a key.
+    package init(
+        _ address: String,
+        limit: Duration,
+        serve: @escaping @Sendable (MigrationSocket, Expected) -> Void
+    ) throws(BackendError) {
+        self.address = address
+        listener = try MigrationListener(address)
+        do {
+            try ReactorThread.start(name: "arrivals") { [self, listener] in
+                while let socket = listener.accept() {
+                    socket.setLimit(limit)
+                    admit(socket, serve)
+                }
+            }
+        } catch {
+            throw BackendError(.resourceExhausted, "no thread for arriving machines: \(error)")
+        }
+    }
+
+    package var port: Int { listener.port }
+
+    /// - Returns: the key that whoever comes has to bring.
+    package func expect(_ uuid: InstanceUUID, _ migration: String) throws(BackendError) -> String {
+        let key = UniqueID.make() + UniqueID.make()
+        let hasRoom = state.withLock { state in
+            state.expected = state.expected.filter { $0.value.uuid != uuid }
+            guard state.expected.count < Self.mostExpected, !state.stopped else { return false }
+            state.expected[key] = Expected(uuid: uuid, migration: migration)
+            return true
+        }
+        guard hasRoom else { throw BackendError(.resourceExhausted, "too many machines are expected here") }
+        return key
+    }
+
+    package func stop() {
+        let connections = state.withLock { state in
+            state.stopped = true
+            state.expected = [:]
+            return Array(state.connections.values)
+        }
+        listener.stop()
+        for connection in connections { connection.interrupt() }
+    }
+
+    private func admit(_ socket: MigrationSocket, _ serve: @escaping @Sendable (MigrationSocket, Expected) -> Void) {
+        let isAdmitted = state.withLock { state in
+            guard !state.stopped, state.connections.count < Self.mostAtOnce else { return false }
+            state.connections[ObjectIdentifier(socket)] = socket
+            return true
+        }
+        guard isAdmitted else { return }
+        let body: @Sendable () -> Void = { [self] in
+            if let expected = greet(socket) { serve(socket, expected) }
+            state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(socket)) }
+        }
+        do {
+            try ReactorThread.start(name: "arrival", body)
+        } catch {
+            state.withLock { _ = $0.connections.removeValue(forKey: ObjectIdentifier(socket)) }
+        }
+    }
+
+    /// Takes the key of a connection, which is valid once.
+    private func greet(_ socket: MigrationSocket) -> Expected? {
+        do throws(BackendError) {
+            let (kind, content) = try MigrationFrame.receive(on: socket)
+            guard kind == .hello, let key = try MigrationFrame.object(content)["key"]?.stringValue else { return nil }
+            guard let expected = state.withLock({ $0.expected.removeValue(forKey: key) }) else {
+                try MigrationFrame.send(.failed, Array("nobody is expected with this key".utf8), on: socket)
+                return nil
+            }
+            try MigrationFrame.send(.ok, on: socket)
+            return expected
+        } catch {
+            return nil
+        }
+    }
+}

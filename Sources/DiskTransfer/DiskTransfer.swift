@@ -1,0 +1,133 @@
+package import HostBackend
+package import Support
+import Synchronization
+
+/// Disks on their way between hosts: the source connects to the destination's address on the migration network, shows
+/// its key, and sends what is not zero of each file.
+///
+/// One thread per connection on either side, both ended by the limit on calls that get nowhere. Memory in use is a
+/// megabyte per connection, whatever the size of the disks.
+package final class DiskTransfer: DiskCarrier {
+    private struct State {
+        var gate: ArrivalGate?
+        var expected: [String: [Int: String]] = [:]
+        /// The one connection of a transfer.
+        var active: [String: MigrationSocket] = [:]
+    }
+
+    private let address: String
+    private let bandwidth: Int?
+    private let limit: Duration
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - address: where this host listens, once a disk is expected.
+    ///   - bandwidth: bytes a second that one transfer sends; `nil` = any number.
+    ///   - limit: how long a connection may stand still.
+    package init(address: String, bandwidth: Int? = nil, limit: Duration = .seconds(30)) {
+        self.address = address
+        self.bandwidth = bandwidth
+        self.limit = limit
+    }
+
+    deinit { state.withLock { $0.gate }?.stop() }
+
+    // MARK: Destination
+
+    package func expect(_ uuid: InstanceUUID, transfer: String, disks: [CarriedDisk]) async throws -> JSONObject {
+        let gate = try state.withLock { state throws(BackendError) in
+            state.expected[transfer] = Dictionary(disks.map { ($0.number, $0.path) }) { $1 }
+            if let gate = state.gate { return gate }
+            let gate = try ArrivalGate(address, limit: limit) { [weak self] socket, expected in
+                self?.serve(socket, expected.migration)
+            }
+            state.gate = gate
+            return gate
+        }
+        return [
+            "address": .string(address), "port": .int(Int64(gate.port)),
+            "key": .string(try gate.expect(uuid, transfer)),
+        ]
+    }
+
+    package func forget(_ transfer: String) {
+        let socket = state.withLock { state in
+            state.expected[transfer] = nil
+            return state.active[transfer]
+        }
+        socket?.interrupt()
+    }
+
+    /// On the connection's own thread. A source that connects again has given up the earlier connection, which may not
+    /// know it yet: it is ended, and the source asked to come again.
+    private func serve(_ socket: MigrationSocket, _ transfer: String) {
+        let (paths, other) = state.withLock { state -> ([Int: String]?, MigrationSocket?) in
+            guard let paths = state.expected[transfer] else { return (nil, nil) }
+            if let other = state.active[transfer] { return (nil, other) }
+            state.active[transfer] = socket
+            return (paths, nil)
+        }
+        guard let paths else {
+            other?.interrupt()
+            return
+        }
+        var session = DiskArrival(socket, paths: paths, transfer: transfer)
+        session.run()
+        state.withLock { $0.active[transfer] = nil }
+    }
+
+    // MARK: Source
+
+    package func send(
+        _ disks: [CarriedDisk],
+        to way: JSONObject,
+        progress: @escaping @Sendable (_ done: UInt64, _ total: UInt64) async -> Void
+    ) async throws {
+        guard let address = way["address"]?.stringValue, let port = way["port"]?.intValue, (1...65_535).contains(port),
+            let key = way["key"]?.stringValue
+        else { throw BackendError(.invalidArgument, "the destination names no way for disks") }
+        let thread = BlockingPool(label: "vmops.disks", width: 1)
+        let limit = limit
+        let socket = try await thread.run { try MigrationSocket.connect(to: address, port: Int(port), limit: limit) }
+        try await withTaskCancellationHandler {
+            defer { socket.interrupt() }
+            do {
+                try await thread.run {
+                    try MigrationFrame.send(.hello, ["key": .string(key)], on: socket)
+                    try MigrationFrame.expect(.ok, on: socket)
+                }
+                try await send(disks, socket, thread, progress)
+            } catch {
+                try Task.checkCancellation()
+                throw error
+            }
+        } onCancel: {
+            socket.interrupt()
+        }
+    }
+
+    private func send(
+        _ disks: [CarriedDisk],
+        _ socket: MigrationSocket,
+        _ thread: BlockingPool,
+        _ progress: @escaping @Sendable (_ done: UInt64, _ total: UInt64) async -> Void
+    ) async throws {
+        let departures = try await thread.run { try disks.map { try DiskDeparture($0) } }
+        let total = departures.reduce(0) { $0 + $1.size }
+        var done: UInt64 = 0
+        for departure in departures {
+            let isThere = try await thread.run { try departure.begin(on: socket) }
+            while !isThere {
+                let sent = try await thread.run { try departure.step(on: socket) }
+                await progress(done + departure.position, total)
+                guard let sent else { break }
+                if let bandwidth, sent > 0 {
+                    try await Task.sleep(for: .nanoseconds(Int64(sent) * 1_000_000_000 / Int64(max(1, bandwidth))))
+                }
+            }
+            if !isThere { try await thread.run { try departure.end(on: socket) } }
+            done += departure.size
+            await progress(done, total)
+        }
+    }
+}

@@ -1,0 +1,64 @@
+package import ComputeRPC
+import HostBackend
+import NovaObjects
+package import OsloMessaging
+import Support
+import VMOps
+
+/// Decides about a request of Nova's whose operation may have begun before the worker ended; `OperationRecovery` has the
+/// rules, here the control plane is told as well.
+package struct NovaRecovery: Sendable {
+    private let methods: NovaMethods
+
+    package init(_ endpoint: NovaEndpoint) { methods = endpoint.table }
+
+    /// Whether the request is one for ``NovaEndpoint``.
+    package static func concerns(_ request: RPCRequest) -> Bool {
+        request.namespace == nil && request.version?.hasPrefix("6.") == true
+    }
+
+    package func decide(_ request: RPCRequest) async -> OperationRecovery.Decision {
+        do {
+            let arguments = try NovaArguments(request, required: ["instance"])
+            switch request.method {
+            case "reboot_instance": return try await reboot(arguments)
+            case "live_migration": return try await migration(arguments)
+            default: return .run
+            }
+        } catch {
+            return .failed(RemoteFailure.from(error))
+        }
+    }
+
+    /// A machine that runs is what a reboot promises; a second one would reset the guest again.
+    private func reboot(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
+        let instance = try await methods.instance(arguments)
+        guard let operation = NovaMethods.powerOperations.first(where: { $0.method == arguments.request.method }),
+            let info = try? await methods.operations.info(try methods.uuid(instance)), info.state == "running"
+        else { return .run }
+        try await methods.settle(operation, arguments, instance, info)
+        return .finished(.null)
+    }
+
+    /// The hosts bring what was begun to its end by themselves; here it is said what that is.
+    private func migration(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
+        let instance = try await methods.instance(arguments)
+        let uuid = try methods.uuid(instance)
+        let destination = try arguments.string("dest")
+        let migration = try arguments.object("migration")
+        if await methods.operations.migrated(uuid, to: destination) != nil {
+            try await methods.finish(arguments, instance, destination, migration)
+            return .finished(.null)
+        }
+        let failure = OperationError(
+            .migrationError,
+            "Migration error: host \(methods.host) was restarted",
+            details: ["reason": "host \(methods.host) was restarted"]
+        )
+        _ = try? await methods.carryOut(arguments, instance) {
+            try await methods.note(.error, migration, arguments)
+            throw failure
+        }
+        return .failed(RemoteFailure.from(failure))
+    }
+}

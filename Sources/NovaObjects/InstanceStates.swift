@@ -1,0 +1,24 @@
+/// What an instance is, as Nova's users see it (Nova's compute RPC, section 3.3).
+package enum VMState: String, Sendable, Hashable, CaseIterable {
+    case active, building, paused, suspended, stopped, rescued, resized, deleted, error, shelved
+    case softDeleted = "soft-delete"
+    case shelvedOffloaded = "shelved_offloaded"
+}
+
+/// What is being done to an instance; nothing is null. Those that a worker of ours sets or expects.
+package enum TaskState: String, Sendable, Hashable, CaseIterable {
+    case scheduling, spawning, rebooting, pausing, unpausing, suspending, resuming, migrating, deleting
+    case rebootingHard = "rebooting_hard"
+    case rebootPending = "reboot_pending"
+    case rebootPendingHard = "reboot_pending_hard"
+    case rebootStarted = "reboot_started"
+    case rebootStartedHard = "reboot_started_hard"
+    // The only ones with hyphens (Nova's compute RPC, section 11).
+    case poweringOff = "powering-off"
+    case poweringOn = "powering-on"
+}
+
+/// What a migration has come to.
+package enum MigrationStatus: String, Sendable, Hashable {
+    case queued, preparing, running, completed, cancelled, failed, error
+}

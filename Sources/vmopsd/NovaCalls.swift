@@ -1,0 +1,60 @@
+import AMQPModel
+import NovaCompute
+import OsloMessaging
+import RPCClient
+import Support
+
+import struct Configuration.Settings
+
+/// Calls to the services of Nova's control plane, over the connection of ``HostCalls``.
+struct NovaCalls: NovaCaller {
+    private let calls: HostCalls
+    private let exchange: String
+    private let topics: [NovaTopic: String]
+
+    init(_ calls: HostCalls, _ settings: Settings) {
+        self.calls = calls
+        exchange = settings.messaging.controlExchange
+        let compute = settings.messaging.computeTopic
+        topics = [
+            .conductor: settings.nova.conductorTopic, .compute: compute,
+            .computeAlt: settings.messaging.computeAltTopic ?? compute,
+        ]
+    }
+
+    private func target(_ topic: NovaTopic, _ server: String?, _ version: String) -> RPCTarget {
+        RPCTarget(exchange: exchange, topic: topics[topic] ?? "", server: server, version: version)
+    }
+
+    func call(
+        _ topic: NovaTopic,
+        server: String?,
+        _ method: String,
+        version: String,
+        _ args: JSONObject,
+        context: JSONObject,
+        timeout: Duration,
+        monitorTimeout: Duration?
+    ) async throws -> JSONValue {
+        try await calls.connected.call(
+            target(topic, server, version),
+            method,
+            args,
+            context: context,
+            timeout: timeout,
+            monitorTimeout: monitorTimeout,
+            mandatory: true
+        )
+    }
+
+    func cast(
+        _ topic: NovaTopic,
+        server: String?,
+        _ method: String,
+        version: String,
+        _ args: JSONObject,
+        context: JSONObject
+    ) async throws {
+        try await calls.connected.cast(target(topic, server, version), method, args, context: context)
+    }
+}

@@ -1,0 +1,305 @@
+"""The part of a control plane that compute services deal with, made of Nova's own code: its client of the compute RPC,
+its objects, and a conductor that runs their methods on a database in a file.
+
+One command a line, one answer each; casts are answered when they are sent. An "id" is repeated.
+
+    {"op": "create", "host": "host-a", "image": {…}}                 a record of an instance, as the API leaves it
+    {"op": "begin", "uuid": …, "task_state": "powering-off"}        what the API writes before it sends a request
+    {"op": "compute", "method": "stop_instance", "uuid": …, "args": {…}}    ComputeAPI's method of that name
+    {"op": "build", "uuid": …, "host": "host-a"}                    what the conductor sends for a new instance
+    {"op": "migrate", "uuid": …, "dest": "host-b"}                  the conductor's part of a live migration
+    {"op": "show", "uuid": …}                                       what the database has
+    {"op": "saves"}                                                 what the conductor was asked, since the last time
+    {"op": "conductor", "serve": false}                             stops or starts the conductor
+
+A value in "args" that is "instance" stands for the object. --cap is [upgrade_levels] compute.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import threading
+import warnings
+
+os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "true"
+warnings.simplefilter("ignore")
+
+import nova.conf  # noqa: E402
+import oslo_messaging  # noqa: E402
+from nova import context as nova_context  # noqa: E402
+from nova import objects, rpc  # noqa: E402
+from nova.compute import rpcapi  # noqa: E402
+from nova.conductor import manager  # noqa: E402
+from nova.db.main import api as db  # noqa: E402
+from nova.db.main import models  # noqa: E402
+from nova.objects import base as objects_base  # noqa: E402
+from oslo_utils import uuidutils  # noqa: E402
+
+CONF = nova.conf.CONF
+PROJECT = "5e2d8c1b7a9f4063b1c4d5e6f7a80912"
+USER = "0d9c8b7a6f5e4d3c2b1a09f8e7d6c5b4"
+
+
+class Conductor:
+    """Nova's own methods, without the parts of its service that need other services; notes what it is asked."""
+
+    target = oslo_messaging.Target(version="3.0")
+    _object_dispatch = manager.ConductorManager._object_dispatch
+    _class_action = manager.ConductorManager.object_class_action_versions
+    _action = manager.ConductorManager.object_action
+    _backport = manager.ConductorManager.object_backport_versions
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.asked = []
+
+    def run(self, note, body):
+        try:
+            return body()
+        except Exception as error:
+            inner = getattr(error, "exc_info", (None, error))[1]
+            note["raised"] = type(inner).__name__
+            note["text"] = str(inner)
+            raise
+        finally:
+            with self.lock:
+                self.asked.append(note)
+
+    def object_class_action_versions(self, context, objname, objmethod, object_versions, args, kwargs):
+        note = dict(
+            object=objname, method=objmethod, version=object_versions[objname], request=context.request_id, args=list(args)
+        )
+        return self.run(note, lambda: self._class_action(context, objname, objmethod, object_versions, args, kwargs))
+
+    def object_action(self, context, objinst, objmethod, args, kwargs):
+        primitive = objinst.obj_to_primitive()
+        data = primitive["nova_object.data"]
+        note = dict(
+            object=objinst.obj_name(),
+            method=objmethod,
+            version=objinst.VERSION,
+            request=context.request_id,
+            changes={name: data[name] for name in primitive.get("nova_object.changes", [])},
+            set=sorted(data),
+            expected=kwargs.get("expected_task_state", "anything"),
+        )
+        return self.run(note, lambda: self._action(context, objinst, objmethod, args, kwargs))
+
+    def object_backport_versions(self, context, objinst, object_versions):
+        note = dict(object=objinst.obj_name(), method="backport", version=objinst.VERSION)
+        return self.run(note, lambda: self._backport(context, objinst, object_versions))
+
+
+class ControlPlane:
+    def __init__(self, parsed):
+        self.compute = rpcapi.ComputeAPI()
+        self.conductor = Conductor()
+        self.server = None
+        self.count = 0
+        if parsed.conductor:
+            self.op_conductor(serve=True)
+
+    def context(self):
+        return nova_context.RequestContext(
+            user_id=USER, project_id=PROJECT, is_admin=True, roles=["admin", "member"], auth_token="token"
+        )
+
+    def instance(self, context, uuid, attributes=("info_cache", "metadata", "system_metadata", "flavor")):
+        return objects.Instance.get_by_uuid(context, uuid, expected_attrs=list(attributes))
+
+    def op_conductor(self, serve):
+        if self.server is not None:
+            self.server.stop()
+            self.server.wait()
+            self.server = None
+        if serve:
+            self.server = oslo_messaging.get_rpc_server(
+                rpc.TRANSPORT,
+                oslo_messaging.Target(topic="conductor", server="conductor-1"),
+                [self.conductor],
+                executor="threading",
+                serializer=rpc.RequestContextSerializer(objects_base.NovaObjectSerializer()),
+            )
+            self.server.start()
+        return {}
+
+    def op_create(self, host=None, image=None, memory_mb=128, root_gb=1, metadata=None, vm_state="building", network=None):
+        context = self.context()
+        flavor = objects.Flavor(
+            context, id=1, flavorid="1", name="m1.tiny", memory_mb=memory_mb, vcpus=1, root_gb=root_gb, ephemeral_gb=0,
+            swap=0, rxtx_factor=1.0, vcpu_weight=0, disabled=False, is_public=True, extra_specs={}, projects=[],
+            description=None,
+        )
+        instance = objects.Instance(
+            context, uuid=uuidutils.generate_uuid(), user_id=USER, project_id=PROJECT, display_name="vm-one",
+            hostname="vm-one", vm_state=vm_state,
+            task_state="scheduling" if vm_state == "building" else None, power_state=0, memory_mb=memory_mb, vcpus=1,
+            root_gb=root_gb, ephemeral_gb=0, image_ref=(image or {}).get("id", ""), instance_type_id=1,
+            metadata=metadata or {}, system_metadata={}, flavor=flavor, old_flavor=None, new_flavor=None,
+            config_drive="", availability_zone="nova", launch_index=0, reservation_id="r-1a2b3c4d",
+        )
+        if host is not None:
+            instance.host, instance.node, instance.compute_id = host, host, 1
+        instance.create()
+        if network is not None:
+            db.instance_info_cache_update(context, instance.uuid, {"network_info": json.dumps(network)})
+        return {"uuid": instance.uuid, "number": instance.id}
+
+    def op_begin(self, uuid, task_state):
+        context = self.context()
+        instance = self.instance(context, uuid)
+        instance.task_state = task_state
+        instance.save(expected_task_state=[None])
+        return {}
+
+    def action(self, context, uuid, name):
+        objects.InstanceAction.action_start(context, uuid, name)
+
+    def op_build(self, uuid, host, image=None, injected_files=(), admin_password="pAss"):
+        context = self.context()
+        self.action(context, uuid, "create")
+        instance = self.instance(
+            context, uuid, ["info_cache", "metadata", "system_metadata", "flavor", "security_groups", "keypairs", "tags"]
+        )
+        spec = objects.RequestSpec(
+            context, instance_uuid=uuid, project_id=PROJECT, user_id=USER, num_instances=1, flavor=instance.flavor,
+            image=objects.ImageMeta.from_dict(image or {}), availability_zone=None, ignore_hosts=None,
+            force_hosts=None, force_nodes=None, retry=None, limits=objects.SchedulerLimits(), instance_group=None,
+            requested_destination=None, scheduler_hints={}, security_groups=objects.SecurityGroupList(objects=[]),
+            pci_requests=objects.InstancePCIRequests(requests=[]), numa_topology=None, requested_resources=[],
+        )
+        self.compute.build_and_run_instance(
+            context, instance, host, image or {}, spec, {"retry": {"num_attempts": 1, "hosts": [[host, host]]}, "limits": {}},
+            admin_password=admin_password, injected_files=list(injected_files),
+            requested_networks=objects.NetworkRequestList(objects=[]), security_groups=["default"],
+            block_device_mapping=objects.BlockDeviceMappingList(objects=[]), node=host, limits={}, host_list=[],
+            accel_uuids=[],
+        )
+        return {"request": context.request_id}
+
+    def op_compute(self, method, uuid=None, args=None, action=None):
+        context = self.context()
+        args = dict(args or {})
+        if uuid is not None:
+            if action is not None:
+                self.action(context, uuid, action)
+            args["instance"] = self.instance(context, uuid)
+        for name, value in args.items():
+            if isinstance(value, dict) and "migration" in value:
+                args[name] = objects.Migration.get_by_id(context, value["migration"])
+        result = getattr(self.compute, method)(context, **args)
+        if isinstance(result, objects_base.NovaObject):
+            return {"object": result.obj_name(), "version": result.VERSION, "result": result.obj_to_primitive()["nova_object.data"]}
+        return {"result": result, "request": context.request_id}
+
+    def op_migrate(self, uuid, dest, block_migration=None):
+        context = self.context()
+        self.action(context, uuid, "live-migration")
+        instance = self.instance(context, uuid)
+        source = instance.host
+        migration = objects.Migration(
+            context, source_compute=source, source_node=source, dest_compute=dest, dest_node=dest, status="accepted",
+            migration_type="live-migration", instance_uuid=uuid, old_instance_type_id=1, new_instance_type_id=1,
+            hidden=False, cross_cell_move=False, uuid=uuidutils.generate_uuid(), user_id=USER, project_id=PROJECT,
+            dest_compute_id=1,
+        )
+        migration.create()
+        instance.task_state = "migrating"
+        instance.save(expected_task_state=[None])
+        limits = objects.SchedulerLimits(memory_mb=None, numa_topology=None, disk_gb=None, vcpu=None)
+        try:
+            data = self.compute.check_can_live_migrate_destination(
+                context, instance, dest, block_migration, None, migration, limits
+            )
+        except Exception:
+            # As the conductor does when no other host is left.
+            instance.task_state = None
+            instance.save()
+            migration.status = "error"
+            migration.save()
+            raise
+        fields = data.obj_to_primitive()["nova_object.data"]
+        for vif in data.vifs if "vifs" in data else []:
+            vif.host, vif.profile_json, vif.vif_details_json, vif.vif_type, vif.vnic_type = dest, "{}", "{}", "ovs", "normal"
+        self.compute.live_migration(context, instance, dest, block_migration, source, migration, data)
+        return {"migration": migration.id, "object": data.obj_name(), "version": data.VERSION, "data": fields}
+
+    def op_show(self, uuid, migration=None):
+        context = self.context().elevated(read_deleted="yes")
+        instance = self.instance(context, uuid, [])
+        faults = objects.InstanceFaultList.get_by_instance_uuids(context, [uuid])
+        actions = objects.InstanceActionList.get_by_instance_uuid(context, uuid)
+        events = []
+        for action in actions:
+            for event in objects.InstanceActionEventList.get_by_action(context, action.id):
+                events.append({"event": event.event, "result": event.result, "host": event.host})
+        names = ["host", "node", "launched_on", "vm_state", "task_state", "power_state", "progress", "deleted"]
+        fields = {name: getattr(instance, name) for name in names}
+        fields["launched_at"] = str(instance.launched_at) if instance.launched_at else None
+        fields["terminated_at"] = str(instance.terminated_at) if instance.terminated_at else None
+        fields["faults"] = [{"message": each.message, "code": each.code, "host": each.host} for each in faults]
+        fields["events"] = events
+        if migration is not None:
+            fields["migration"] = objects.Migration.get_by_id(context, migration).status
+        return fields
+
+    def op_saves(self):
+        with self.conductor.lock:
+            asked, self.conductor.asked = self.conductor.asked, []
+        return {"saves": asked}
+
+    def answer(self, command):
+        number = command.pop("id", None)
+        try:
+            fields = getattr(self, "op_" + command.pop("op"))(**command)
+        except Exception as error:
+            logging.exception("command failed")
+            fields = {
+                # A class that was rebuilt from a failure has a name of its own, below the one it stands for.
+                "raised": type(error).__name__.removesuffix("_Remote"),
+                "module": type(error).__module__,
+                "text": str(error),
+                "code": getattr(error, "code", None),
+                "remote": getattr(error, "exc_type", None),
+            }
+        emit(id=number, **fields)
+
+
+def emit(**fields):
+    sys.stdout.write(json.dumps(fields, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--directory", required=True, help="for the database")
+    parser.add_argument("--cap", help="[upgrade_levels] compute")
+    parser.add_argument("--conductor", action="store_true", help="answer on the conductor's topic")
+    parsed = parser.parse_args()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    rpc.set_defaults(control_exchange="nova")
+    file = os.path.join(parsed.directory, "nova.conf")
+    with open(file, "w") as text:
+        text.write("[DEFAULT]\ntransport_url = %s\nexecutor_thread_pool_size = 1\n" % parsed.url)
+        text.write("[database]\nconnection = sqlite:///%s/nova.sqlite\n" % parsed.directory)
+        text.write("[oslo_messaging_notifications]\ndriver = noop\n")
+        if parsed.cap:
+            text.write("[upgrade_levels]\ncompute = %s\n" % parsed.cap)
+    CONF([], project="nova", default_config_files=[file])
+    rpc.init(CONF)
+    objects.register_all()
+    db.configure(CONF)
+    with db.get_engine().begin() as connection:
+        models.BASE.metadata.create_all(connection)
+    plane = ControlPlane(parsed)
+    emit(ready=True)
+    while line := sys.stdin.readline():
+        plane.answer(json.loads(line))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+main()

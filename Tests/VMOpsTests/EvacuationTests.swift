@@ -1,0 +1,148 @@
+import Foundation
+import HostBackend
+import SimulatedHost
+import Support
+import TestSupport
+import Testing
+
+@testable import VMOps
+
+/// Hosts that share their storage, and one of them gone.
+@Suite(.timeLimit(.minutes(2))) struct EvacuationTests {
+    private struct Pair {
+        let gone: TestHost
+        let other: TestHost
+        let uuid: InstanceUUID
+    }
+
+    /// An instance of a host that is killed then.
+    private static func withDeadHost(off: Bool = false, _ body: (Pair) async throws -> Void) async throws {
+        try await TestWorld.with { world in
+            try world.image()
+            let shared = world.directory + "/shared"
+            let gone = try await world.host("host-a") { $0.instancesPath = shared }
+            let other = try await world.host("host-b") { $0.instancesPath = shared }
+            let uuid = try await gone.spawn(["sim.lines_per_second": "100"], interfaces: 1, image: "image")
+            try await gone.awaitLog(uuid, contains: "line 5\n")
+            if off { _ = try await gone.powerOff(uuid) }
+            await gone.kill()
+            try await body(Pair(gone: gone, other: other, uuid: uuid))
+        }
+    }
+
+    private static func evacuate(_ uuid: InstanceUUID, to host: TestHost) async throws -> InstanceInfo {
+        try await host.operations.evacuate(uuid, powerOn: nil, host.context)
+    }
+
+    private static func back(_ pair: Pair) async throws -> TestHost {
+        let shared = pair.other.instancesPath
+        return try await pair.gone.world.host("host-a") { $0.instancesPath = shared }
+    }
+
+    @Test func theInstanceRunsElsewhereAndItsOldHostRemovesItsMachine() async throws {
+        try await Self.withDeadHost { pair in
+            #expect(try await pair.other.operations.storedInstances(of: "host-a").map(\.uuid) == [pair.uuid])
+            let info = try await Self.evacuate(pair.uuid, to: pair.other)
+            #expect(info.host == "host-b" && info.state == "running")
+            #expect(try await pair.other.operations.storedInstances(of: "host-a").isEmpty)
+            let before = try await pair.other.log(pair.uuid).count
+            let again = try await Self.back(pair)
+            #expect(try await again.traces(pair.uuid) == ["directory"])
+            try await eventually("the log goes on") { try await pair.other.log(pair.uuid).count > before + 100 }
+            #expect(try await pair.other.state(pair.uuid) == "running")
+            // A repetition changes nothing.
+            #expect(try await Self.evacuate(pair.uuid, to: pair.other).state == "running")
+        }
+    }
+
+    @Test func whatWasOffStaysOff() async throws {
+        try await Self.withDeadHost(off: true) { pair in
+            #expect(try await Self.evacuate(pair.uuid, to: pair.other).state == "off")
+        }
+    }
+
+    @Test func aHostThatAnswersIsNotRobbed() async throws {
+        try await Self.withDeadHost { pair in
+            let again = try await Self.back(pair)
+            let failure = try await errorClass { _ = try await Self.evacuate(pair.uuid, to: pair.other) }
+            #expect(failure == "ComputeServiceInUse")
+            #expect(try await again.state(pair.uuid) == "running")
+        }
+    }
+
+    /// It was only cut off: it finds out while it runs, and does not start the machine again either.
+    @Test func aHostThatWasCutOffGivesWay() async throws {
+        try await Self.withDeadHost { pair in
+            let again = try await Self.back(pair)
+            pair.gone.world.peers.remove("host-a")
+            _ = try await Self.evacuate(pair.uuid, to: pair.other)
+            #expect(try await again.state(pair.uuid) == "running")
+            let instance = try #require(again.operations.instance(pair.uuid))
+            #expect(try await errorClass { try await again.operations.requireOwned(instance.record) } != nil)
+            #expect(await again.operations.giveWayIfTaken(instance))
+            #expect(try await again.traces(pair.uuid) == ["directory"])
+            #expect(try await pair.other.state(pair.uuid) == "running")
+        }
+    }
+
+    @Test func twoHostsCannotBothTakeIt() async throws {
+        try await Self.withDeadHost { pair in
+            let shared = pair.other.instancesPath
+            let third = try await pair.other.world.host("host-c") { $0.instancesPath = shared }
+            async let first = errorClass { _ = try await Self.evacuate(pair.uuid, to: pair.other) }
+            async let second = errorClass { _ = try await Self.evacuate(pair.uuid, to: third) }
+            let outcomes = try await [first, second]
+            #expect(outcomes.filter { $0 == nil }.count <= 1)
+            var running = 0
+            for host in [pair.other, third] {
+                if let info = try? await host.operations.info(pair.uuid), info.state == "running" { running += 1 }
+            }
+            #expect(running <= 1)
+            // Whoever lost, or both, can be asked again; in the end one has it.
+            if running == 0 { _ = try await Self.evacuate(pair.uuid, to: third) }
+        }
+    }
+
+    @Test func aFailureAfterTheClaimIsRepeated() async throws {
+        try await Self.withDeadHost { pair in
+            let world = pair.other.world.simulated
+            world.setHook { _, primitive, _ in
+                if primitive == .createMachine { throw BackendError(.internal, "planned") }
+            }
+            #expect(try await errorClass { _ = try await Self.evacuate(pair.uuid, to: pair.other) } != nil)
+            world.setHook(nil)
+            #expect(pair.other.exists(pair.other.directory(pair.uuid) + "/console.log"))
+            #expect(try await Self.evacuate(pair.uuid, to: pair.other).state == "running")
+        }
+    }
+
+    @Test func anInstanceThatMovedThereAndBackIsItsOwnersStill() async throws {
+        try await TestWorld.with { world in
+            try world.image()
+            let shared = world.directory + "/shared"
+            let a = try await world.host("host-a") { $0.instancesPath = shared }
+            let b = try await world.host("host-b") { $0.instancesPath = shared }
+            let uuid = try await a.spawn(image: "image")
+            _ = try await a.migrate(uuid, to: b)
+            _ = try await b.migrate(uuid, to: a)
+            _ = try await a.resize(uuid, ResizeRequest(destination: "host-b"))
+            _ = try await b.revert(uuid)
+            #expect(try await a.state(uuid) == "running")
+            let instance = try #require(a.operations.instance(uuid))
+            #expect(await !a.operations.giveWayIfTaken(instance))
+            await a.kill()
+            _ = try await Self.evacuate(uuid, to: b)
+            let again = try await world.host("host-a") { $0.instancesPath = shared }
+            #expect(try await again.traces(uuid) == ["directory"])
+            #expect(try await b.state(uuid) == "running")
+        }
+    }
+
+    @Test func nothingIsTakenThatIsNotThere() async throws {
+        try await Self.withDeadHost { pair in
+            #expect(
+                try await errorClass { _ = try await Self.evacuate(newUUID(), to: pair.other) } == "InstanceNotFound"
+            )
+        }
+    }
+}

@@ -127,7 +127,7 @@ struct PluginTests {
             #expect(log?.contains("login: ") == true, "what was captured is served")
             #expect(try await bench.state(good) == "running")
             try await bench.call("destroy", good.reference, on: "host-b")
-            #expect(try await bench.metric("vmops_plugin_failures_total", "host-a") >= 4)
+            #expect(try await bench.metric("vmops_plugin_failures_total", "host-a") >= 2)
             try misbehave("")
             try await eventually("it runs again") { try await Self.plugin(bench, "host-a")["state"] == "running" }
             try await bench.call("destroy", bad.reference)

@@ -75,7 +75,9 @@ def misbehave(name):
     elif name == "hang":
         return True
     elif name == "freeze":
+        # The whole process stops, though not at once: nothing is answered meanwhile.
         os.kill(os.getpid(), 19)
+        return True
     elif name == "garbage":
         send_raw(b"Traceback (most recent call last):\n\x1b[31m  oops\x07\n")
     elif name == "huge":

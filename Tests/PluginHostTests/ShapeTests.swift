@@ -20,7 +20,7 @@ struct ShapeTests {
             let machines = bench.directory + "/plugin/machines.json"
             let text = try String(contentsOfFile: machines, encoding: .utf8)
             try text.replacing("running", with: "off").write(toFile: machines, atomically: true, encoding: .utf8)
-            for await event in events where event.uuid == spec.uuid {
+            for await event in events where event.uuid == spec.uuid && event.kind != .started {
                 #expect(event.kind == .stopped(.guest))
                 break
             }
@@ -69,8 +69,12 @@ struct ShapeTests {
             let process = Process()
             process.executableURL = URL(filePath: Checkout.python)
             process.arguments = ["-c", service, socket, Checkout.peers.appending(path: "faulty_plugin.py").path]
+            process.standardInput = FileHandle.nullDevice
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = FileHandle.nullDevice
             try process.run()
-            defer { process.terminate() }
+            // It may have inherited a mask that keeps the gentler signals out.
+            defer { kill(process.processIdentifier, SIGKILL) }
             try await bench.withHost(settings) { host in
                 try await eventually("the service is there") { host.status.state == .running }
                 let spec = try await bench.running(host)

@@ -1,3 +1,4 @@
+import Foundation
 import HostConformance
 import PluginKit
 import TestSupport

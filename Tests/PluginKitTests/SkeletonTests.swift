@@ -38,7 +38,8 @@ import Testing
             #expect(throws: PluginSkeleton.Failure.self) {
                 try PluginSkeleton(name: "x", language: .swift).write(to: directory)
             }
-            #expect(try FileManager.default.contentsOfDirectory(atPath: directory).isEmpty)
+            let left = try FileManager.default.contentsOfDirectory(atPath: directory)
+            #expect(left.isEmpty)
         }
     }
 

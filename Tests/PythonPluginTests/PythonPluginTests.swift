@@ -43,4 +43,17 @@ import Testing
         )
     )
     func libvirtWithSessionDaemons() async throws { try await run("test_session.py", in: "libvirt") }
+
+    @Test(
+        .enabled(
+            if: PythonPluginTests.hasDaemon,
+            "needs libvirt-daemon, libvirt-daemon-driver-qemu and python3-libvirt"
+        )
+    )
+    func libvirtPassesTheKit() async throws {
+        let script = Checkout.root.appending(path: "plugins/libvirt/tests/kit.py").path
+        let few = ["--machines", "5", "--kills", "2", "--start-timeout", "60"]
+        let printed = try await runCommand(Checkout.python, [script, Checkout.program("vmopsctl")] + few)
+        #expect(printed.contains(" 0 failed"))
+    }
 }

@@ -57,9 +57,9 @@ struct DiskTrouble: Sendable {
     func recover() async throws {
         try faults.clear()
         for instance in instances {
-            try await eventually(timeout: .seconds(60), "work on \(instance.name)") {
+            try await eventually(timeout: .seconds(180), "work on \(instance.name)") {
                 let arguments = MachineOperation.hardReboot.arguments(instance, volumes: "")
-                return try await bench.failure("reboot", arguments, on: instance.host) == nil
+                return try await bench.failure("reboot", arguments, on: instance.host, timeout: .seconds(180)) == nil
             }
             let end = try await bench.console(instance, "end_offset")
             try await eventually(timeout: .seconds(60), "the console of \(instance.name)") {

@@ -91,10 +91,11 @@ package struct Bench: Sendable {
         _ method: String,
         _ args: JSONObject = [:],
         on host: String = "host-a",
-        version: String? = nil
+        version: String? = nil,
+        timeout: Duration = .seconds(60)
     ) async throws -> String? {
         do {
-            try await call(method, args, on: host, version: version)
+            try await call(method, args, on: host, version: version, timeout: timeout)
             return nil
         } catch let failure as RemoteFailure {
             return failure.className

@@ -35,11 +35,11 @@ extension VMOps {
             sharesDirectory: true,
             resize: InstanceResize(flavor: record.flavor, powerOn: powerOn ?? (stored.record.state != .off))
         )
-        let instance = try claim(record)
+        let arriving = try claim(record)
         let kind = OperationKind(name: "evacuate_instance", state: .building, failure: .instanceDeployFailure)
-        return try await perform(kind, on: instance, context) {
-            try await takeOver(instance, stored.owner == host ? generation : generation + 1)
-            return makeInfo(instance, try await machine(uuid)).settled
+        return try await perform(kind, on: arriving, context) {
+            try await takeOver(arriving, stored.owner == host ? generation : generation + 1)
+            return makeInfo(arriving, try await machine(uuid)).settled
         }
     }
 

@@ -163,7 +163,8 @@ package final class PluginServer: PluginChannelReceiver {
                 sequence: sequence,
                 uuid: event.uuid,
                 incarnation: event.incarnation,
-                kind: event.kind
+                kind: event.kind,
+                time: PluginTime.now
             )
             send(.event(event))
         }
@@ -190,7 +191,14 @@ package final class PluginServer: PluginChannelReceiver {
                 state.withLock { $0.streams[stream] }?.start(id: stream, server: self)
             }
         } catch {
-            send(.fault(id: request.id, PluginFault(error)))
+            var fault = PluginFault(error)
+            if fault.code == .invalidState,
+                let uuid = request.params["uuid"]?.stringValue.flatMap({ InstanceUUID($0) }),
+                let state = try? await host?.machine(uuid).state
+            {
+                fault.details["state"] = .string(state.rawValue)
+            }
+            send(.fault(id: request.id, fault))
         }
         state.withLock { $0.running[request.id] = nil }
     }

@@ -268,11 +268,24 @@ extension PluginMembers {
     package func spec(_ key: String = "spec") throws(BackendError) -> MachineSpec {
         let spec = try members(key)
         _ = try spec.uuid()
-        _ = try spec.name("name")
+        let name = try spec.name("name")
+        // (plugin protocol, section 7.2)
+        guard let first = name.utf8.first, Self.isWord(first),
+            name.utf8.allSatisfy({ Self.isWord($0) || ".-_".utf8.contains($0) })
+        else { throw spec.wrong("name", "a name of letters, digits, dots, dashes and underscores") }
         _ = try spec.string("directory")
         _ = try spec.objects("disks", of: "disk") { DiskAttachment(record: $0) }
         _ = try spec.objects("interfaces", of: "interface") { NetworkInterface(record: $0) }
         return try MachineSpec(record: spec.json)
+    }
+
+    private static func isWord(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"):
+            true
+        default: false
+        }
     }
 
     package func disk(_ key: String = "disk") throws(BackendError) -> DiskAttachment {

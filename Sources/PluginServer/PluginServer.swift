@@ -164,7 +164,7 @@ package final class PluginServer: PluginChannelReceiver {
                 uuid: event.uuid,
                 incarnation: event.incarnation,
                 kind: event.kind,
-                time: WireTime.now
+                time: PluginTime.now
             )
             send(.event(event))
         }

@@ -11,6 +11,8 @@ import Support
 
 import enum Configuration.ConfigurationReport
 import struct Configuration.ConfigurationSources
+import struct Configuration.OptionName
+import struct Configuration.OptionRegistry
 import struct Configuration.Settings
 
 /// `vmopsd plugin-host KIND`: one of our own hosts as a plugin, for a worker on the other end of standard input and
@@ -66,7 +68,16 @@ struct PluginHostCommand: AsyncParsableCommand {
     ) throws -> any HostBackend {
         var options: [String: String] = ["host": hello.host, "backend": kind.rawValue]
         if let state = parent(parent(hello.instancesDirectory)) { options["state_path"] = state }
-        for (name, value) in hello.options { options[name.contains(".") ? name : "\(kind.rawValue).\(name)"] = value }
+        for (name, value) in hello.options {
+            let parts = name.split(separator: ".", maxSplits: 1).map(String.init)
+            let option = parts.count == 2 ? OptionName(parts[0], parts[1]) : OptionName(kind.rawValue, name)
+            // What this version does not know must do no harm.
+            guard OptionRegistry.standard[option] != nil else {
+                logger.warning("unknown option", metadata: ["option": "\(PluginText.escaped(name, limit: 128))"])
+                continue
+            }
+            options[option.description] = value
+        }
         let settings = try settings(options, files: files)
         guard let host = settings.hosts.first else { throw BackendError(.invalidArgument, "no host is configured") }
         let images = try ImageStores(settings, logger: logger).store(host, settings)

@@ -1,6 +1,7 @@
 import DaemonBench
 import Foundation
 import JSONCodec
+import Subprocess
 import Support
 import TestSupport
 import Testing

@@ -18,9 +18,9 @@ struct SourceTree {
                 .map { ($0.offset + 1, $0.element) }
         }
 
-        /// The modules that the file imports.
+        /// The modules that the file imports. What is indented is the text of other programs.
         var imports: [String] {
-            lines.compactMap { line in
+            lines.filter { !$0.hasPrefix(" ") }.compactMap { line in
                 var words = line.split(separator: " ").map(String.init)
                 while let first = words.first, first != "import" {
                     guard ["package", "public", "internal", "private", "@testable", "@preconcurrency"].contains(first)

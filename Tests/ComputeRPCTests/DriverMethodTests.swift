@@ -14,15 +14,14 @@ import VMOps
 @Suite(.timeLimit(.minutes(5))) struct DriverMethodTests {
     private static let withInstance = [
         "abort_live_migration", "attach_interface", "attach_volume", "console_marks", "console_read",
-        "console_status", "console_write", "destroy", "detach_interface", "detach_volume", "get_console_output",
-        "get_diagnostics",
-        "get_info", "give_up_live_migration", "live_migration", "pause", "power_off", "power_on", "reboot", "resume",
-        "snapshot", "spawn",
-        "suspend", "unpause",
+        "confirm_resize", "console_status", "console_write", "destroy", "detach_interface", "detach_volume",
+        "evacuate_instance", "get_console_output", "get_diagnostics", "get_info", "give_up_live_migration",
+        "live_migration", "pause", "power_off", "power_on", "reboot", "resize_instance", "resume", "revert_resize",
+        "snapshot", "spawn", "suspend", "unpause",
     ]
     private static let withoutInstance = [
         "get_available_resource", "get_capabilities", "get_host_uptime", "list_instance_infos",
-        "list_instance_uuids", "list_instances", "ping",
+        "list_instance_uuids", "list_instances", "list_stored_instances", "ping",
     ]
     /// Beside the instance.
     private static let required: [String: JSONObject] = [

@@ -54,7 +54,8 @@ package struct PluginKitRun: Sendable {
         var hasTried = false
         for check in PluginCheck.all where isWanted(check) && check.shapes.contains(settings.shape) {
             if Task.isCancelled { break }
-            if !hasTried { hello = try? await bench.caller().hello }
+            // A hello that names no plugin is none: `cat` says back what it is told.
+            if !hasTried { hello = (try? await bench.caller().hello).flatMap { $0.name.isEmpty ? nil : $0 } }
             hasTried = true
             let begin = ContinuousClock.now
             let outcome: CheckOutcome

@@ -56,8 +56,7 @@ extension VMOps {
 
     private func requireSilent(_ owner: String, _ uuid: InstanceUUID) async throws {
         guard owner != host else { return }
-        let peer = try peers.peer(owner)
-        guard await peer.isAnswering() else { return }
+        guard let peer = try? peers.peer(owner), await peer.isAnswering() else { return }
         guard try await peer.presentInfo(uuid) != nil else { return }
         throw OperationError(
             .computeServiceInUse,

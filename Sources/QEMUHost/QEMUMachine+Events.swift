@@ -132,6 +132,8 @@ extension QEMUMachine {
             // Cancelled by `freeze()`, awaited by `stopWatching()`; short. QEMU's end itself comes to `follow`.
             state.releaser = Task {
                 await self.lastWordsRead(within: Self.releaseTime)
+                // Before QEMU goes: a worker that found it gone and nothing written down would take it for a crash.
+                await self.saveIfPossible()
                 _ = try? await self.execute("quit", deadline: self.settings.quitTimeout)
             }
         }

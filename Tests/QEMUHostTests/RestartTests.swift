@@ -62,6 +62,27 @@ struct RestartTests {
         }
     }
 
+    /// A worker that finds QEMU gone, and nothing written down, takes that for a crash.
+    @Test func aPowerOffIsWrittenDownBeforeQEMUIsLetGo() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let events = EventLog(host)
+            let (spec, console) = try await bench.running(on: host)
+            await console.close()
+            try await host.writeConsole(spec.uuid, Array("b4\np\n".utf8))
+            try await events.until(.stopped(.guest), spec)
+            // It waits with its last words, and from now on cannot go.
+            let process = try bench.process(of: spec)
+            kill(process, SIGSTOP)
+            _ = try await ConsoleReader(host.openConsole(spec.uuid)).until("power off")
+            try await eventually("the state on disk") { try record(bench, spec)["state"] as? String == "off" }
+            await host.simulateCrash()
+            kill(process, SIGKILL)
+            try await eventually("its end") { bench.machineProcesses().isEmpty }
+            #expect(try await bench.host().machine(spec.uuid).state == .off)
+        }
+    }
+
     @Test func aProcessThatWasNeverWrittenDownIsFound() async throws {
         try await withBench { bench in
             let host = try await bench.host()
@@ -175,9 +196,16 @@ struct RestartTests {
     }
 
     private func rewriteRecord(_ bench: Bench, _ spec: MachineSpec, _ change: (inout [String: Any]) -> Void) throws {
-        let file = URL(filePath: bench.directory + "/q/\(spec.uuid)/machine.json")
-        var record = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        var record = try record(bench, spec)
         change(&record)
-        try JSONSerialization.data(withJSONObject: record).write(to: file)
+        try JSONSerialization.data(withJSONObject: record).write(to: file(bench, spec))
+    }
+
+    private func record(_ bench: Bench, _ spec: MachineSpec) throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: file(bench, spec))) as? [String: Any])
+    }
+
+    private func file(_ bench: Bench, _ spec: MachineSpec) -> URL {
+        URL(filePath: bench.directory + "/q/\(spec.uuid)/machine.json")
     }
 }

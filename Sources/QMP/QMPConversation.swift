@@ -2,7 +2,7 @@ import Support
 
 /// What a monitor may say when: the rules of the protocol, without any I/O.
 ///
-/// The greeting, the answer to the negotiation, then answers and events in any order. Answers name the command they
+/// The greeting, the answer to the negotiation, then answers in any order; events at any time. Answers name the command they
 /// belong to; a command whose caller has given up is still owed one, which is dropped.
 struct QMPConversation: Sendable {
     enum Action: Sendable, Equatable {
@@ -45,6 +45,8 @@ struct QMPConversation: Sendable {
         guard let message = message.objectValue else { return violation("a message that is no object") }
         switch phase {
         case .greeting:
+            // QEMU holds events back until the negotiation; one of the moment in which it takes the connection slips by.
+            if let event = message["event"] { return self.event(event, message) }
             guard message["QMP"]?["version"]?["qemu"]?.objectValue != nil else { return violation("no greeting") }
             phase = .negotiation
             offersOutOfBand = message["QMP"]?["capabilities"]?.arrayValue?.contains("oob") ?? false

@@ -100,6 +100,19 @@ import Testing
         #expect(try await Self.failure { try $0.send(greeting) }?.code == .protocolViolation)
     }
 
+    @Test func anEventBeforeTheGreetingIsAnEvent() async throws {
+        try await withTemporaryDirectory { directory in
+            let monitor = try FakeMonitor(directory + "/qmp.sock")
+            async let session = Self.connect(monitor.path)
+            let peer = try await monitor.accept()
+            try peer.send(#"{"event": "RESUME", "timestamp": {"seconds": 5, "microseconds": 7}}"#)
+            try peer.send(FakeMonitor.greeting)
+            _ = try await peer.line()
+            try peer.send(#"{"return": {}, "id": 0}"#)
+            #expect(try await session.isOpen)
+        }
+    }
+
     @Test(
         arguments: [
             "garbage", "[1]", #"{"return": {}}"#, #"{"return": {}, "id": 99}"#, #"{"return": {}, "id": "one"}"#,

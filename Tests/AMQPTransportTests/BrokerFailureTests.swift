@@ -17,8 +17,10 @@ struct BrokerFailureTests {
             try await withSession(.url(broker.url), topology: topology, handler: recorder) { session in
                 let sent = Mutex(0)
                 let outcomes = Mutex<[PublishOutcome: Int]>([:])
-                // A killed broker may have forgotten a queue declared just before: until it is declared again, messages
-                // come back, which is for their sender to repeat.
+                // A killed broker may have forgotten a queue declared just before, and the messages in it, confirmed or
+                // not: what it knows of queues it writes down later.
+                _ = try await broker.evaluate("mnesia:sync_log()")
+                // Until a queue is declared again, messages come back, which is for their sender to repeat.
                 @Sendable func send(_ number: Int) {
                     session.publish(.to(queue: "q", "\(number)")) { outcome in
                         if case .returned = outcome { return send(number) }

@@ -1,3 +1,4 @@
+import Glibc
 package import HostBackend
 package import Support
 import Synchronization
@@ -14,6 +15,9 @@ package final class DiskTransfer: DiskCarrier {
         /// The one connection of a transfer.
         var active: [String: MigrationSocket] = [:]
     }
+
+    /// How long a connection waits for the end of the one before it.
+    private static let patience = Duration.seconds(5)
 
     private let address: String
     private let bandwidth: Int?
@@ -58,22 +62,27 @@ package final class DiskTransfer: DiskCarrier {
         socket?.interrupt()
     }
 
-    /// On the connection's own thread. A source that connects again has given up the earlier connection, which may not
-    /// know it yet: it is ended, and the source asked to come again.
+    /// On the connection's own thread. A source that connects again has done with the earlier connection, which may not
+    /// know it yet: it is ended. One that does not end in time stands in the way, and the source has to come again.
     private func serve(_ socket: MigrationSocket, _ transfer: String) {
-        let (paths, other) = state.withLock { state -> ([Int: String]?, MigrationSocket?) in
-            guard let paths = state.expected[transfer] else { return (nil, nil) }
-            if let other = state.active[transfer] { return (nil, other) }
-            state.active[transfer] = socket
-            return (paths, nil)
+        let end = ContinuousClock.now + Self.patience
+        while true {
+            let (paths, other) = state.withLock { state -> ([Int: String]?, MigrationSocket?) in
+                guard let paths = state.expected[transfer] else { return (nil, nil) }
+                if let other = state.active[transfer] { return (nil, other) }
+                state.active[transfer] = socket
+                return (paths, nil)
+            }
+            if let paths {
+                var session = DiskArrival(socket, paths: paths, transfer: transfer)
+                session.run()
+                state.withLock { $0.active[transfer] = nil }
+                return
+            }
+            guard let other, ContinuousClock.now < end else { return }
+            other.interrupt()
+            usleep(5000)
         }
-        guard let paths else {
-            other?.interrupt()
-            return
-        }
-        var session = DiskArrival(socket, paths: paths, transfer: transfer)
-        session.run()
-        state.withLock { $0.active[transfer] = nil }
     }
 
     // MARK: Source

@@ -145,6 +145,8 @@ import Testing
                 // Off behind the worker's back, as after a power cut.
                 let record = try #require(try await host.record(uuid))
                 _ = try await host.backend.setState(uuid, .off, deadline: .seconds(5))
+                // Noticed all the same, so that nobody writes it down once more later.
+                try await eventually("the end is noticed") { try await host.record(uuid)?.state == .off }
                 await host.operations.stop()
                 try await host.journal.save(record)
                 await host.kill()

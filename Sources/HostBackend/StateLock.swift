@@ -7,14 +7,16 @@ package struct StateLock: ~Copyable {
 
     /// Throws `unavailable` when another holds it, or when the file cannot be made. Blocks for a moment.
     package init(_ path: String) throws(BackendError) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else {
+        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0 else {
             throw BackendError(.unavailable, "\(SystemCallError("open", errno, path: path))")
         }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
+        guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
+            close(file)
             throw BackendError(.unavailable, "\(path) is held by another worker")
         }
+        // Last: once it is set, a throwing initializer runs `deinit`, which would close the number a second time.
+        descriptor = file
     }
 
     deinit {

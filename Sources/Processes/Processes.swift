@@ -40,7 +40,10 @@ package final class Processes: Sendable {
         guard descriptor >= 0, let status = ProcessStatus(pid: pid) else {
             if descriptor >= 0 { close(descriptor) }
             Spawn.abandon(pid)
-            let cause = SystemCallError("pidfd_open", number)
+            let cause = SystemCallError(
+                descriptor < 0 ? "pidfd_open" : "/proc/\(pid)/stat",
+                descriptor < 0 ? number : ESRCH
+            )
             throw ProcessError(.resources, "\(command.executable) cannot be watched", cause: cause)
         }
         let identity = ProcessIdentity(pid: pid, startTime: status.startTime)

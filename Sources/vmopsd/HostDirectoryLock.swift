@@ -12,10 +12,8 @@ final class HostDirectoryLock: Sendable {
         let path = directory + "/lock"
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw FileError("open", path) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
-            throw DirectoryInUse(directory: directory)
-        }
+        // When this throws, `deinit` closes the file.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw DirectoryInUse(directory: directory) }
     }
 
     deinit { close(descriptor) }

@@ -35,14 +35,12 @@ extension QEMUMachine {
                     "file": .object(file),
                 ]
             )
-            try await execute(
-                "blockdev-backup",
-                [
-                    "job-id": Self.exportName, "device": .string(disk.nodeName), "target": Self.exportName,
-                    "sync": "full", "auto-dismiss": false, "on-source-error": "report",
-                    "on-target-error": "report",
-                ]
-            )
+            var job: JSONObject = [
+                "job-id": Self.exportName, "device": .string(disk.nodeName), "target": Self.exportName,
+                "sync": "full", "auto-dismiss": false, "on-source-error": "report", "on-target-error": "report",
+            ]
+            job["speed"] = settings.exportBandwidth.map { .int($0) }
+            try await execute("blockdev-backup", job)
             try await untilExported()
             try await execute("job-dismiss", ["id": Self.exportName])
             // Only when the node is closed all of it is in the file.

@@ -55,6 +55,8 @@ package struct QEMUSettings: Sendable, Hashable {
     /// `console_pipe_bytes`: console output kept while nobody reads; then the guest's output waits (QEMU backend,
     /// section 5.4).
     package var consolePipeBytes = 256 << 10
+    /// Bytes a second that a snapshot may copy from a running machine's disk; `nil` = as many as there are. No option.
+    package var exportBandwidth: Int64?
     /// `sync_state`: whether the machines' records survive a power cut too.
     package var syncState = true
     /// The group `migration`.

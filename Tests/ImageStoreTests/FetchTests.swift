@@ -258,10 +258,10 @@ import Testing
                 // And there is room for what fits.
                 _ = try await box.store.image(server.url("/bytes/\(Self.size)"))
             } catch {
-                _ = try await runCommand("umount", [box.images])
+                _ = try await runCommand("umount", ["-l", box.images])
                 throw error
             }
-            _ = try await runCommand("umount", [box.images])
+            _ = try await runCommand("umount", ["-l", box.images])
         }
     }
 }

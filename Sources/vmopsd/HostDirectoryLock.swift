@@ -16,7 +16,11 @@ final class HostDirectoryLock: Sendable {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw DirectoryInUse(directory: directory) }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Closing alone is not enough: a child that is being started has the file open for a moment too.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }
 
 /// Another process serves the host from the same directory.

@@ -3,7 +3,7 @@ import Glibc
 import HostBackend
 import SystemPackage
 
-/// A lock among all processes that share a directory, held until ``release()`` or until the last reference goes; the
+/// A lock among all processes that share a directory, held until the last reference goes; the
 /// kernel lets go of it when the process dies.
 ///
 /// `flock` on a small file. The file may be removed by whoever holds it exclusively, so a lock counts only when the
@@ -17,7 +17,11 @@ final class FileLock: Sendable {
 
     private init(descriptor: Int32) { self.descriptor = descriptor }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Closing alone is not enough: a child that is being started has the file open for a moment too.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     /// Takes the lock if nobody is in the way; blocks for moments only.
     ///

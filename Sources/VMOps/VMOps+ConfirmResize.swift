@@ -204,12 +204,7 @@ extension VMOps {
         }
         var record = leftover.record
         do {
-            for volume in record.volumes {
-                let path = try await connectVolume(volume)
-                for index in record.disks.indices where record.disks[index].identifier == volume.volumeID {
-                    record.disks[index].path = path
-                }
-            }
+            record = try await connectVolumes(of: record)
             if move.sharesDirectory { try await restoreDisks(uuid, move.transfer) }
             try await directory(uuid).remove(file: leftover.token(move))
             try await define(record)

@@ -115,6 +115,18 @@ extension VMOps {
         return volumeAttachment(volume, path: path, address: address)
     }
 
+    /// Connects what the instance has attached; the disks of the record returned are where this host sees them.
+    func connectVolumes(of record: InstanceRecord) async throws -> InstanceRecord {
+        var record = record
+        for volume in record.volumes {
+            let path = try await connectVolume(volume)
+            for index in record.disks.indices where record.disks[index].identifier == volume.volumeID {
+                record.disks[index].path = path
+            }
+        }
+        return record
+    }
+
     func connectVolume(_ volume: VolumeConnection) async throws -> String {
         guard backend.capabilities.volumeTypes.contains(volume.type) else {
             throw OperationError(

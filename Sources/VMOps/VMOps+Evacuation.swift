@@ -100,12 +100,7 @@ extension VMOps {
             var record = try await takeOwnership(instance.record, generation)
             try await journal.save(record)
             _ = instance.update { $0 = record }
-            for volume in record.volumes {
-                let path = try await connectVolume(volume)
-                for index in record.disks.indices where record.disks[index].identifier == volume.volumeID {
-                    record.disks[index].path = path
-                }
-            }
+            record = try await connectVolumes(of: record)
             try await removeMachine(uuid)
             try await define(record)
             record.state = .off

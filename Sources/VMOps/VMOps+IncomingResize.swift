@@ -116,12 +116,7 @@ extension VMOps {
                 } else {
                     record = try await fitDisks(record, to: resize.flavor)
                 }
-                for volume in record.volumes {
-                    let path = try await connectVolume(volume)
-                    for index in record.disks.indices where record.disks[index].identifier == volume.volumeID {
-                        record.disks[index].path = path
-                    }
-                }
+                record = try await connectVolumes(of: record)
                 // Of an earlier attempt, which may have come to another definition.
                 try await removeMachine(uuid)
                 try await define(record)

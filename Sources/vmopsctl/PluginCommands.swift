@@ -1,4 +1,5 @@
 import ArgumentParser
+import Configuration
 import ControlClient
 import JSONCodec
 import PluginKit
@@ -99,31 +100,22 @@ struct PluginCheckCommand: AsyncParsableCommand {
         let words = command.count == 1 ? PluginKitSettings.words(command[0]) : command
         var settings = PluginKitSettings(command: words)
         settings.shape = PluginKitSettings.Shape(rawValue: shape) ?? .child
-        settings.options = Self.pairs(options)
-        settings.environment = Self.pairs(environment)
+        settings.options = Dictionary(assignments: options)
+        settings.environment = Dictionary(assignments: environment)
         settings.startLimit = .seconds(startTimeout)
         settings.image = image
         settings.rootDisk = disk
         settings.rootDiskFormat = diskFormat
         settings.diskBus = diskBus
         settings.memoryMB = memoryMB
-        settings.metadata = Self.pairs(metadata)
-        settings.floodMetadata = floodMetadata.isEmpty ? nil : Self.pairs(floodMetadata)
+        settings.metadata = Dictionary(assignments: metadata)
+        settings.floodMetadata = floodMetadata.isEmpty ? nil : Dictionary(assignments: floodMetadata)
         settings.floodTyping = floodTyping
         settings.bootText = bootText
         settings.bridge = bridge
         settings.machineCount = machines
         settings.killRounds = kills
         return settings
-    }
-
-    private static func pairs(_ texts: [String]) -> [String: String] {
-        var pairs: [String: String] = [:]
-        for text in texts {
-            guard let equals = text.firstIndex(of: "=") else { continue }
-            pairs[String(text[..<equals])] = String(text[text.index(after: equals)...])
-        }
-        return pairs
     }
 }
 

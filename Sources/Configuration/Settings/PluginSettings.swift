@@ -23,23 +23,14 @@ package struct PluginSettings: Sendable, Hashable {
         socket = reader[PluginOptions.socket]
         user = reader[PluginOptions.user]
         checksums = reader[PluginOptions.checksum]
-        environment = Self.pairs(reader[PluginOptions.environment])
-        options = Self.pairs(reader[PluginOptions.option])
+        environment = Dictionary(assignments: reader[PluginOptions.environment])
+        options = Dictionary(assignments: reader[PluginOptions.option])
         startTimeout = reader[PluginOptions.startTimeout]
         requestTimeout = reader[PluginOptions.requestTimeout]
         grace = reader[PluginOptions.grace]
         pollInterval = reader[PluginOptions.pollInterval]
         memoryLimit = reader[PluginOptions.memoryLimit]
         openFiles = reader[PluginOptions.openFiles]
-    }
-
-    private static func pairs(_ texts: [String]) -> [String: String] {
-        var pairs: [String: String] = [:]
-        for text in texts {
-            guard let equals = text.firstIndex(of: "=") else { continue }
-            pairs[String(text[..<equals])] = String(text[text.index(after: equals)...])
-        }
-        return pairs
     }
 }
 

@@ -71,18 +71,13 @@ final class PluginProcess: Sendable {
         _ errors: Int32,
         started: (Int32) -> Void
     ) async -> End {
-        var variables: [Environment.Key: String] = [:]
-        for (name, value) in environment {
-            if let key = Environment.Key(rawValue: name) { variables[key] = value }
-        }
         var options = PlatformOptions()
         options.processGroupID = 0
-        let program = command.first ?? ""
         do {
             let outcome = try await Subprocess.run(
-                program.contains("/") ? .path(FilePath(program)) : .name(program),
+                .program(of: command),
                 arguments: Arguments(Array(command.dropFirst())),
-                environment: .custom(variables),
+                environment: .only(environment),
                 platformOptions: options,
                 input: .fileDescriptor(FileDescriptor(rawValue: input), closeAfterSpawningProcess: true),
                 output: .fileDescriptor(FileDescriptor(rawValue: output), closeAfterSpawningProcess: true),
@@ -90,10 +85,7 @@ final class PluginProcess: Sendable {
             ) { execution in
                 started(execution.processIdentifier.value)
             }
-            switch outcome.terminationStatus {
-            case .exited(let status): return .exited(Int32(status))
-            case .signaled(let number): return .signalled(Int32(number))
-            }
+            return End(outcome.terminationStatus)
         } catch {
             return .notStarted("\(error)")
         }

@@ -73,31 +73,21 @@ struct OneShotCaller: PluginCaller {
         _ input: [UInt8],
         grace: Duration?
     ) async throws -> Run {
-        var variables: [Environment.Key: String] = [:]
-        for (name, value) in environment {
-            if let key = Environment.Key(rawValue: name) { variables[key] = value }
-        }
         var options = PlatformOptions()
         options.processGroupID = 0
         options.teardownSequence = grace.map { [.gracefulShutDown(allowedDurationToNextStep: $0)] } ?? []
-        let program = command.first ?? ""
         do {
             let outcome = try await Subprocess.run(
-                program.contains("/") ? .path(FilePath(program)) : .name(program),
+                .program(of: command),
                 arguments: Arguments(Array(command.dropFirst())),
-                environment: .custom(variables),
+                environment: .only(environment),
                 platformOptions: options,
                 input: .array(input),
                 output: .bytes(limit: outputLimit),
                 error: .bytes(limit: outputLimit)
             )
-            let status: PluginProcess.End =
-                switch outcome.terminationStatus {
-                case .exited(let status): .exited(Int32(status))
-                case .signaled(let number): .signalled(Int32(number))
-                }
             return Run(
-                status: status,
+                status: PluginProcess.End(outcome.terminationStatus),
                 output: outcome.standardOutput,
                 errors: String(decoding: outcome.standardError, as: UTF8.self)
             )

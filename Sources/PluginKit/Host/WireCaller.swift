@@ -1,6 +1,7 @@
 import HostBackend
 import HostConformance
 import Support
+import Synchronization
 
 /// Requests over a connection.
 struct WireCaller: PluginCaller {
@@ -48,7 +49,8 @@ struct WireCaller: PluginCaller {
 final class WireConsole: ConsoleStream {
     private let session: WireSession
     private let id: Int64
-    private let taken = TakenBytes()
+    /// How many bytes its reader has; touched under the session's lock.
+    private let taken = Atomic(0)
 
     init(session: WireSession, id: Int64) {
         self.session = session
@@ -60,9 +62,9 @@ final class WireConsole: ConsoleStream {
             try Task.checkCancellation()
             let (bytes, isOver) = session.look { state in
                 let stream = state.streams[id]
-                let position = taken.count
+                let position = taken.load(ordering: .relaxed)
                 let bytes = stream.map { Array($0.bytes[min(position, $0.bytes.count)...]) } ?? []
-                taken.count += bytes.count
+                taken.store(position + bytes.count, ordering: .relaxed)
                 state.streams[id]?.grant(bytes.count)
                 return (bytes, stream == nil || stream?.endReason != nil || state.hasEnded)
             }
@@ -79,11 +81,6 @@ final class WireConsole: ConsoleStream {
         guard session.look({ $0.streams[id]?.endReason == nil && !$0.hasEnded }) else { return }
         _ = try? await session.request("console.close", ["stream": .int(id)])
     }
-}
-
-/// How many bytes of a stream its reader has; only touched under the session's lock.
-private final class TakenBytes: @unchecked Sendable {
-    var count = 0
 }
 
 extension MachineEvent {

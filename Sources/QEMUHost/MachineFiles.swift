@@ -8,8 +8,6 @@ import Support
 /// The directory is ours and others may only pass through it: QEMU, which may run as somebody else, finds its FIFOs
 /// there and can neither replace them nor leave anything behind.
 struct MachineFiles: Sendable, Hashable {
-    /// Longest path of a Unix socket (`sun_path` without its final zero).
-    static let longestSocketPath = 107
     private static let largestRecord = 8 << 20
 
     let directory: String
@@ -35,10 +33,10 @@ struct MachineFiles: Sendable, Hashable {
     static func check(stateDirectory: String) throws(BackendError) {
         // A uuid and its slash, and the socket's name and slash.
         let length = stateDirectory.utf8.count + 37 + "/qmp.sock".utf8.count
-        guard length > longestSocketPath else { return }
+        guard length > UnixSocket.maximumPath else { return }
         throw BackendError(
             .invalidArgument,
-            "\(stateDirectory) is \(length - longestSocketPath) bytes too long: sockets would not fit below it"
+            "\(stateDirectory) is \(length - UnixSocket.maximumPath) bytes too long: sockets would not fit below it"
         )
     }
 

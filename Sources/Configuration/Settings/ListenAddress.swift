@@ -1,12 +1,11 @@
+import Support
+
 /// Where a server of ours listens.
 package enum ListenAddress: Sendable, Hashable, CustomStringConvertible {
     /// A socket in the file system, by its absolute path.
     case unix(path: String)
     /// A numeric address, IPv6 without brackets; port 0 = any free one.
     case tcp(host: String, port: Int)
-
-    /// `sun_path` holds 108 bytes with the terminating NUL.
-    static let longestSocketPath = 107
 
     package var description: String {
         switch self {
@@ -28,9 +27,9 @@ extension ListenAddress {
     init(parsing text: String) throws(ValueError) {
         if text.hasPrefix("unix:") || text.hasPrefix("/") {
             let path = try ValueParser.path(String(text.hasPrefix("/") ? text[...] : text.dropFirst(5)))
-            guard path.utf8.count <= Self.longestSocketPath else {
+            guard path.utf8.count <= UnixSocket.maximumPath else {
                 throw ValueError(
-                    "socket path \(ValueParser.quoted(path)) is longer than \(Self.longestSocketPath) bytes"
+                    "socket path \(ValueParser.quoted(path)) is longer than \(UnixSocket.maximumPath) bytes"
                 )
             }
             self = .unix(path: path)

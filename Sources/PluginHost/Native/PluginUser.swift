@@ -90,22 +90,11 @@ enum PluginConsolePath {
     }
 
     private static func connected(_ path: String) throws(BackendError) -> Int32 {
-        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(AF_UNIX, type, 0)
-        guard descriptor >= 0 else { throw BackendError(.unavailable, "\(SystemCallError("socket", errno))") }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
+        do throws(SystemCallError) {
+            return try UnixSocket.connect(to: path)
+        } catch {
+            let reason = SystemCallError("connect", error.number)
+            throw BackendError(.unavailable, "the console cannot be reached: \(reason)")
         }
-        guard status == 0 else {
-            let error = SystemCallError("connect", errno)
-            close(descriptor)
-            throw BackendError(.unavailable, "the console cannot be reached: \(error)")
-        }
-        return descriptor
     }
 }

@@ -19,25 +19,7 @@ enum Descriptors {
 
     /// Connects to a Unix socket.
     static func connect(_ path: String) throws(SystemCallError) -> Int32 {
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        let bytes = Array(path.utf8)
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw SystemCallError("connect", ENAMETOOLONG, path: path)
-        }
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw SystemCallError("socket", errno) }
-        let status = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard status == 0 else {
-            let error = SystemCallError("connect", errno, path: path)
-            close(descriptor)
-            throw error
-        }
+        let descriptor = try UnixSocket.connect(to: path, waits: true)
         setNonblocking(descriptor)
         return descriptor
     }

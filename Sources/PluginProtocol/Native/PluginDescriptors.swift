@@ -4,9 +4,6 @@ import Support
 
 /// Pipes and sockets to plugins.
 enum PluginDescriptors {
-    /// The most that a socket address holds, without the NUL behind it.
-    private static let maximumPath = 107
-
     /// A pipe whose one end is ours and does not block; the child's end does, as programs expect.
     static func pipe(oursReads: Bool) throws(PluginError) -> (ours: Int32, theirs: Int32) {
         var ends: [Int32] = [-1, -1]
@@ -20,26 +17,13 @@ enum PluginDescriptors {
 
     /// A connection to a socket that a service listens on.
     static func connect(to path: String) throws(PluginError) -> Int32 {
-        guard path.utf8.count <= maximumPath, !path.utf8.contains(0) else {
+        do throws(SystemCallError) {
+            return try UnixSocket.connect(to: path)
+        } catch  where error.number == ENAMETOOLONG {
             throw PluginError(.start, "\(path) is too long for a socket")
-        }
-        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(AF_UNIX, type, 0)
-        guard descriptor >= 0 else { throw PluginError(.start, "\(SystemCallError("socket", errno))") }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard status == 0 else {
-            let error = SystemCallError("connect", errno, path: path)
-            close(descriptor)
+        } catch {
             throw PluginError(.start, "the plugin cannot be reached: \(error)")
         }
-        return descriptor
     }
 
     /// Moves standard input and output to numbers of their own, which do not block.

@@ -11,34 +11,18 @@ struct MonitorSocket: Sendable {
         case failed(SystemCallError)
     }
 
-    /// The most that a socket address holds, without the NUL behind it.
-    static let maximumPath = 107
-
     /// How much is read at once.
     private static let readBytes = 32 << 10
 
     let descriptor: Int32
 
     static func connect(to path: String) -> Connection {
-        guard path.utf8.count <= maximumPath, !path.utf8.contains(0) else {
-            return .failed(SystemCallError("connect", ENAMETOOLONG, path: path))
+        do throws(SystemCallError) {
+            return .connected(MonitorSocket(descriptor: try UnixSocket.connect(to: path)))
+        } catch {
+            // EINTR cannot come about: a connect on a UNIX socket that does not wait is over at once.
+            return error.number == EAGAIN ? .busy : .failed(error)
         }
-        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(AF_UNIX, type, 0)
-        guard descriptor >= 0 else { return .failed(SystemCallError("socket", errno)) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let status = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        if status == 0 { return .connected(MonitorSocket(descriptor: descriptor)) }
-        let number = errno
-        Glibc.close(descriptor)
-        // EINTR cannot come about: a connect on a UNIX socket that does not wait is over at once.
-        return number == EAGAIN ? .busy : .failed(SystemCallError("connect", number, path: path))
     }
 
     /// Adds what is there to `bytes`.

@@ -1,3 +1,4 @@
+import Support
 package import AMQPModel
 package import Logging
 import Synchronization
@@ -203,7 +204,7 @@ package final class BrokerSession: Sendable {
     package func publish(_ message: OutboundMessage, declaring steps: [TopologyStep] = []) async throws
         -> PublishOutcome
     {
-        let waiter = OutcomeWaiter()
+        let waiter = OneShot<PublishOutcome>()
         publish(
             OutboundEntry(message: message, declaring: steps, isAwaited: true) { waiter.resolve(.success($0)) }
         )

@@ -42,27 +42,4 @@ package struct PluginKitSettings: Sendable {
     package var killRounds = 5
 
     package init(command: [String]) { self.command = command }
-
-    /// The words of a command in one string, as the worker's configuration has it: separated by blanks, kept together by
-    /// quotes of either kind.
-    package static func words(_ text: String) -> [String] {
-        var words: [String] = []
-        var word: String?
-        var quote: Character?
-        for character in text {
-            if let open = quote {
-                if character == open { quote = nil } else { word = (word ?? "") + String(character) }
-            } else if character == "'" || character == "\"" {
-                quote = character
-                word = word ?? ""
-            } else if character == " " || character == "\t" {
-                if let word { words.append(word) }
-                word = nil
-            } else {
-                word = (word ?? "") + String(character)
-            }
-        }
-        if let word { words.append(word) }
-        return words
-    }
 }

@@ -80,6 +80,9 @@ struct PluginCheckCommand: AsyncParsableCommand {
         ] where !pairs.allSatisfy({ $0.contains("=") }) {
             throw ValidationError("--\(name) needs NAME=VALUE")
         }
+        if command.count == 1, [String](command: command[0]) == nil {
+            throw ValidationError("the command has a quote without its other")
+        }
     }
 
     @concurrent
@@ -97,7 +100,7 @@ struct PluginCheckCommand: AsyncParsableCommand {
     }
 
     private var settings: PluginKitSettings {
-        let words = command.count == 1 ? PluginKitSettings.words(command[0]) : command
+        let words = command.count == 1 ? [String](command: command[0]) ?? command : command
         var settings = PluginKitSettings(command: words)
         settings.shape = PluginKitSettings.Shape(rawValue: shape) ?? .child
         settings.options = Dictionary(assignments: options)

@@ -22,7 +22,7 @@ enum Daemon {
         if !settings.limits.coreDumps { ProcessEnvironment.forbidCoreDumps() }
         ProcessEnvironment.raiseDescriptorLimit()
         // Read once: programs that are started from here need not know it.
-        let seed = ProcessEnvironment.variables[Upgrader.seedVariable] ?? UniqueID.make()
+        let seed = EnvironmentVariables.all[Upgrader.seedVariable] ?? UniqueID.make()
         unsetenv(Upgrader.seedVariable)
         try PrivateDirectory.prepare(settings.statePath)
         let observability = try ObservabilityStack(settings)
@@ -38,7 +38,7 @@ enum Daemon {
         let admin = try observability.adminServer(settings, worker: worker, hosts: hosts)
         let current = Box(settings)
         let isStopped = Box(false)
-        let notifier = SystemdNotifier(environment: ProcessEnvironment.variables)
+        let notifier = SystemdNotifier(environment: EnvironmentVariables.all)
         let upgrader = Upgrader(settings: current, worker: worker, notifier: notifier, logger: logger)
         let reloader = Reloader(
             current,

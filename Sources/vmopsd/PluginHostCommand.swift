@@ -33,7 +33,7 @@ struct PluginHostCommand: AsyncParsableCommand {
 
     @concurrent
     func run() async throws {
-        guard ProcessEnvironment.variables[PluginVersion.cookie] != nil else {
+        guard EnvironmentVariables.all[PluginVersion.cookie] != nil else {
             StandardError.write("vmopsd plugin-host is a plugin: a worker starts it, see docs/plugins.md\n")
             throw ExitCode.failure
         }

@@ -1,3 +1,4 @@
+import Support
 import ArgumentParser
 import Configuration
 import Glibc
@@ -38,7 +39,7 @@ struct VmopsDaemon: AsyncParsableCommand {
         let sources = ConfigurationSources(
             files: files,
             directories: directories,
-            environment: ProcessEnvironment.variables,
+            environment: EnvironmentVariables.all,
             overrides: overrides
         )
         let result = Settings.load(sources)

@@ -82,7 +82,10 @@ struct ReplyPublisherTests {
         try await withTimers {
             let lines = LogLines()
             let publisher = publisher(
-                ReplySettings(retryTimeout: .milliseconds(300), obsoleteFor: .seconds(3)),
+                ReplySettings(
+                    retryTimeout: .milliseconds(300),
+                    obsoleteFor: .seconds(Sanitizer.choose(30, otherwise: 3))
+                ),
                 logger: lines.logger
             )
             outlet.state.withLock { $0.missing = ["gone"] }

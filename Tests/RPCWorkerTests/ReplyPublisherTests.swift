@@ -102,11 +102,17 @@ struct ReplyPublisherTests {
         }
     }
 
-    @Test func soManyReturnedRepliesWaitAndNoMore() {
+    @Test func soManyReturnedRepliesWaitAndNoMore() async {
         let publisher = publisher(ReplySettings(waitingLimit: 3))
         outlet.state.withLock { $0.missing = ["gone"] }
         for _ in 0..<10 { publisher.send(message("gone")) }
         #expect(publisher.waiting == 3)
+        // What waits holds the publisher; it goes when the timers end.
+        await withTaskGroup { group in
+            group.cancelAll()
+            let timers = timers
+            group.addTask { await timers.run() }
+        }
     }
 
     @Test func afterClosingNothingIsRepeated() {

@@ -8,6 +8,9 @@ package enum Sanitizer {
 
     package static var isOn: Bool { isThread || isAddress }
 
+    /// By what time limits of the tests' own tools are multiplied.
+    package static var slowness: Int { isOn ? 4 : 1 }
+
     /// A count or a time for which a sanitized build needs another one.
     package static func choose<Value>(_ sanitized: Value, otherwise plain: Value) -> Value { isOn ? sanitized : plain }
 }

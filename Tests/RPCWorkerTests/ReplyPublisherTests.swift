@@ -108,7 +108,7 @@ struct ReplyPublisherTests {
         for _ in 0..<10 { publisher.send(message("gone")) }
         #expect(publisher.waiting == 3)
         // What waits holds the publisher; it goes when the timers end.
-        await withTaskGroup { group in
+        await withTaskGroup(of: Void.self) { group in
             group.cancelAll()
             let timers = timers
             group.addTask { await timers.run() }

@@ -1,6 +1,6 @@
-import Support
 package import AMQPModel
 package import Logging
+import Support
 import Synchronization
 
 /// A lasting relation with a broker: consumes, publishes, keeps its topology and recovers from every loss.

@@ -1,7 +1,7 @@
-import Support
 import ArgumentParser
 import Configuration
 import Glibc
+import Support
 
 @main
 struct VmopsDaemon: AsyncParsableCommand {

@@ -31,7 +31,8 @@ import Testing
 
     private static func run(_ body: (_ directory: String, DiskTransfer) async throws -> Void) async throws {
         try await withTemporaryDirectory { directory in
-            try await body(directory, DiskTransfer(address: "127.0.0.1", limit: .seconds(Sanitizer.choose(120, otherwise: 20))))
+            let limit = Duration.seconds(Sanitizer.choose(120, otherwise: 20))
+            try await body(directory, DiskTransfer(address: "127.0.0.1", limit: limit))
         }
     }
 

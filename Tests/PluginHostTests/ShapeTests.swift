@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// The shapes other than a child that stays.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ShapeTests {
     @Test func aOneShotPluginServesRequestsAndIsPolled() async throws {
         let settings = PluginBench.settings(shape: .oneshot, options: ["events": "no"])

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// The simulated host behind the wire does everything that it does in the process.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(10)))
 struct WireConformanceTests {
     private struct Subject: ConformanceSubject {
         let bench: PluginBench

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Several workers, asked at once by the command-line client.
-@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(10)))
 struct FanOutTests {
     private static func control(_ bench: MigrationBench, _ arguments: String...) async throws -> String {
         try await runCommand(Checkout.program("vmopsctl"), ["--url", bench.source.daemon.url] + arguments)

@@ -8,7 +8,7 @@ import Testing
 @testable import PluginHost
 
 /// Consoles over the wire: every byte, or a word about what is missing.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct PluginConsoleTests {
     private func stream(_ host: PluginHost, _ uuid: InstanceUUID) async throws -> any ConsoleStream {
         guard case .stream(let stream) = try await host.openConsole(uuid) else {

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What a plugin can do wrong, and that it costs nobody but its own host a moment.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(10)))
 struct SupervisedPluginTests {
     @Test func machinesAreMadeStartedAndRemoved() async throws {
         try await PluginBench.run { bench, host in

@@ -34,6 +34,7 @@ enum PluginsUnderTest {
     static var simulated: PluginKitSettings {
         var settings = PluginKitSettings(command: [Checkout.program("vmopsd"), "plugin-host", "simulated"])
         settings.options = ["sync_state": "false"]
+        settings.startLimit = .seconds(Sanitizer.choose(60, otherwise: 10))
         settings.bootText = "login:"
         settings.floodMetadata = ["sim.console_mode": "flood"]
         settings.bridge = "br0"
@@ -45,6 +46,7 @@ enum PluginsUnderTest {
     static func qemu(disk: String) -> PluginKitSettings {
         var settings = PluginKitSettings(command: [Checkout.program("vmopsd"), "plugin-host", "qemu"])
         settings.options = ["acceleration": "tcg", "machine_type": "pc-i440fx-7.2", "network": "user"]
+        settings.startLimit = .seconds(Sanitizer.choose(60, otherwise: 10))
         settings.rootDisk = disk
         settings.diskBus = "ide"
         settings.memoryMB = 16

@@ -8,7 +8,7 @@ import Testing
 @testable import VMOps
 
 /// Hosts that share their storage, and one of them gone.
-@Suite(.timeLimit(.minutes(2))) struct EvacuationTests {
+@Suite(.timeLimit(.minutes(10))) struct EvacuationTests {
     private struct Pair {
         let gone: TestHost
         let other: TestHost

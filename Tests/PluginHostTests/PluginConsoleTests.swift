@@ -79,6 +79,10 @@ struct PluginConsoleTests {
             try await eventually("it runs again") { bench.starts.count > 1 && host.status.state == .running }
             let second = try await stream(host, spec.uuid)
             #expect(second.takeLosses() == [])
+            // Closed by us, what was not read yet comes again.
+            await second.close()
+            let third = try #require(try await stream(host, spec.uuid) as? PluginConsoleStream)
+            #expect(third.offset == 3)
         }
     }
 
@@ -92,6 +96,34 @@ struct PluginConsoleTests {
             try await bench.withHost(PluginBench.settings()) { host in
                 let console = try await stream(host, spec.uuid)
                 #expect(console.takeLosses() == [.unknown])
+            }
+        }
+    }
+
+    @Test func aWorkerThatEndedInOrderGoesOnWhereItWas() async throws {
+        try await PluginBench.run { bench in
+            let settings = PluginBench.settings(options: ["resumable": "yes"])
+            let spec = try bench.spec()
+            try await bench.withHost(settings) { host in
+                try await host.createMachine(spec)
+                _ = try await host.setState(spec.uuid, .running, deadline: .seconds(20))
+                let console = try await stream(host, spec.uuid)
+                try await host.writeConsole(spec.uuid, Array("one".utf8))
+                #expect(try await read(console, 3) == Array("one".utf8))
+                await console.close()
+            }
+            let kept = bench.directory + "/consoles.json"
+            #expect(FileManager.default.fileExists(atPath: kept))
+            try await bench.withHost(settings) { host in
+                // After a worker that is killed now nothing is known.
+                #expect(!FileManager.default.fileExists(atPath: kept))
+                let console = try #require(try await stream(host, spec.uuid) as? PluginConsoleStream)
+                #expect(console.offset == 3)
+                #expect(console.takeLosses() == [])
+            }
+            try FileManager.default.removeItem(atPath: kept)
+            try await bench.withHost(settings) { host in
+                #expect(try await stream(host, spec.uuid).takeLosses() == [.unknown])
             }
         }
     }

@@ -33,7 +33,8 @@ enum PluginsUnderTest {
 
     static var simulated: PluginKitSettings {
         var settings = PluginKitSettings(command: [Checkout.program("vmopsd"), "plugin-host", "simulated"])
-        settings.options = ["sync_state": "false"]
+        settings.options = ["sync_state": "false", "foreign_machines": "theirs", "migration_ms": "50"]
+        settings.foreignName = "theirs"
         settings.bootText = "login:"
         settings.floodMetadata = ["sim.console_mode": "flood"]
         settings.bridge = "br0"

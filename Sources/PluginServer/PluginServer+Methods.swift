@@ -1,4 +1,5 @@
 import HostBackend
+import Logging
 import PluginProtocol
 import Support
 import Synchronization

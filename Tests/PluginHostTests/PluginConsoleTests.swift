@@ -100,6 +100,28 @@ struct PluginConsoleTests {
         }
     }
 
+    @Test func manySmallLossesAreOne() async throws {
+        try await PluginBench.run { bench, host in
+            let spec = try await bench.running(host)
+            let console = try await stream(host, spec.uuid)
+            try bench.misbehave("machine.get drops once")
+            #expect(try await host.machine(spec.uuid).state == .running)
+            try await host.writeConsole(spec.uuid, Array("on".utf8))
+            #expect(try await read(console, 2) == Array("on".utf8))
+            #expect(console.takeLosses() == [.bytes(50_000)])
+        }
+    }
+
+    @Test func manySmallPiecesWaitTogether() async throws {
+        try await PluginBench.run { bench, host in
+            let spec = try await bench.running(host)
+            let console = try await stream(host, spec.uuid)
+            let text = Array("many small pieces".utf8)
+            for byte in text { try await host.writeConsole(spec.uuid, [byte]) }
+            #expect(try await console.next() == text)
+        }
+    }
+
     @Test func aWorkerThatEndedInOrderGoesOnWhereItWas() async throws {
         try await PluginBench.run { bench in
             let settings = PluginBench.settings(options: ["resumable": "yes"])

@@ -17,6 +17,7 @@ enum PluginsUnderTest {
         settings.bootText = "login:"
         settings.floodTyping = "lines 100000"
         settings.bridge = "br0"
+        settings.machineCount = 100
         settings.killRounds = 3
         return settings
     }
@@ -37,6 +38,7 @@ enum PluginsUnderTest {
         settings.foreignName = "theirs"
         settings.bootText = "login:"
         settings.floodMetadata = ["sim.console_mode": "flood"]
+        settings.machineCount = 200
         settings.bridge = "br0"
         settings.killRounds = 3
         return settings

@@ -211,7 +211,8 @@ let package = Package(
         tests(
             "PluginHostTests",
             [
-                "PluginHost", "PluginServer", "PluginProtocol", "HostBackend", "HostConformance", "JSONCodec", "Support",
+                "PluginHost", "PluginServer", "PluginProtocol", "HostBackend", "HostConformance", "JSONCodec",
+                "Support",
                 logging,
             ]
         ),

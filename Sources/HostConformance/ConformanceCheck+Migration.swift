@@ -1,4 +1,6 @@
 import HostBackend
+import Support
+import Synchronization
 
 extension ConformanceCheck {
     static let migrations = [
@@ -82,12 +84,21 @@ extension ConformanceCheck {
 
     /// - Returns: whether it was; `false` = the machine has left.
     private static func isCancelled(_ pair: MigrationPair, _ ticket: MigrationTicket) async throws -> Bool {
-        let phases = MigrationPhases()
+        let (phases, isOver) = (MigrationPhases(), Flag())
         let host = pair.source.host
         let uuid = pair.uuid
         // Ends with the migration, which is cancelled below and awaited.
-        let migration = Task { try await host.migrate(uuid, ticket) { phases.add($0) } }
-        try await waitUntil("progress of the migration") { !phases.isEmpty }
+        let migration = Task {
+            defer { isOver.set() }
+            try await host.migrate(uuid, ticket) { phases.add($0) }
+        }
+        do {
+            try await waitUntil("progress of the migration") { !phases.isEmpty || isOver.isSet }
+        } catch {
+            migration.cancel()
+            _ = await migration.result
+            throw error
+        }
         migration.cancel()
         do {
             try await migration.value
@@ -181,4 +192,11 @@ extension ConformanceCheck {
     private static func countedLines(_ text: String) -> [UInt64] {
         text.matches(of: /(?:line|tick) (\d+)[^\n]*\n/).compactMap { UInt64($0.output.1) }
     }
+}
+
+/// Something that has happened.
+private final class Flag: Sendable {
+    private let value = Atomic(false)
+    var isSet: Bool { value.load(ordering: .acquiring) }
+    func set() { value.store(true, ordering: .releasing) }
 }

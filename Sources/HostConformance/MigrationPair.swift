@@ -1,4 +1,5 @@
 package import HostBackend
+import Support
 import Synchronization
 
 /// A machine that runs on one host, and a second host that it can move to.

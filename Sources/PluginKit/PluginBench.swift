@@ -233,14 +233,15 @@ final class PluginBench: Sendable {
     /// What the plugin did against the protocol since the last call.
     func takeViolations() -> [WireViolation] {
         let others = state.withLock { $0.second }?.bench.takeViolations() ?? []
-        return others + state.withLock { state in
-            defer { state.violations = [] }
-            let present = state.current?.look { current in
-                defer { current.violations = [] }
-                return current.violations
+        return others
+            + state.withLock { state in
+                defer { state.violations = [] }
+                let present = state.current?.look { current in
+                    defer { current.violations = [] }
+                    return current.violations
+                }
+                return state.violations + (present ?? [])
             }
-            return state.violations + (present ?? [])
-        }
     }
 
     /// Deletes every machine of which a check has made the definition, and ends the plugin.

@@ -66,7 +66,9 @@ package struct PluginSkeleton: Sendable {
                 try Files.copy("\(source)/\(file)", to: "\(directory)/vmops_plugin/\(file)")
             }
         } else {
-            lines.append("  pip install DIRECTORY    (plugins/python of vmops, which is not beside vmopsctl; or use --sdk)")
+            lines.append(
+                "  pip install DIRECTORY    (plugins/python of vmops, which is not beside vmopsctl; or use --sdk)"
+            )
         }
         return lines + [
             "  vmopsctl plugin check 'python3 \(directory)/\(name).py'",

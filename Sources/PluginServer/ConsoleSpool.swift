@@ -27,7 +27,9 @@ struct ConsoleSpool: Sendable {
         self.directory = directory
         try makeDirectories(directory)
         for name in try ReactorDirectory.names(directory) ?? [] {
-            guard let offset = UInt64(name), let facts = try ReactorDirectory.facts(directory + "/" + name) else { continue }
+            guard let offset = UInt64(name), let facts = try ReactorDirectory.facts(directory + "/" + name) else {
+                continue
+            }
             parts.append(Part(offset: offset, bytes: UInt64(clamping: facts.size)))
         }
         parts.sort { $0.offset < $1.offset }

@@ -32,7 +32,8 @@ final class ServedConsole: Sendable {
     private let source: Source
     private let state: Mutex<State>
     /// `nil` = nothing is kept.
-    private let spool: Mutex<ConsoleSpool>?
+    private let spool: Mutex<ConsoleSpool?>
+    private let isKept: Bool
 
     /// - Parameters:
     ///   - spool: what was sent of this machine before.
@@ -41,7 +42,8 @@ final class ServedConsole: Sendable {
         self.uuid = uuid
         let begin = spool.map { spool in min(max(from ?? spool.end, spool.begin), spool.end) }
         state = Mutex(State(offset: begin ?? 0))
-        self.spool = spool.map { Mutex($0) }
+        self.spool = Mutex(spool)
+        isKept = spool != nil
         switch endpoint {
         case .descriptor(let descriptor): source = .descriptor(descriptor.fileDescriptor)
         case .stream(let stream): source = .stream(stream)
@@ -130,19 +132,19 @@ final class ServedConsole: Sendable {
 
     /// What is kept from the next offset on, and where that ends; `nil` once all of it was sent.
     private func spooled() async throws -> (bytes: [UInt8], end: UInt64)? {
-        guard spool != nil else { return nil }
+        guard isKept else { return nil }
         let offset = offset
         return try await BlockingPool.shared.run {
-            try self.spool?.withLock { spool in
-                guard offset < spool.end else { return nil }
+            try self.spool.withLock { spool in
+                guard let spool, offset < spool.end else { return nil }
                 return (try spool.read(from: offset, limit: Self.pieceBytes), spool.end)
             }
         }
     }
 
     private func keep(_ bytes: [UInt8]) async throws {
-        guard spool != nil else { return }
-        try await BlockingPool.shared.run { self.spool?.withLock { $0.append(bytes) } }
+        guard isKept else { return }
+        try await BlockingPool.shared.run { self.spool.withLock { $0?.append(bytes) } }
     }
 
     /// `nil` at the end, nothing when there is nothing now.

@@ -17,10 +17,10 @@ import Testing
         return found
     }
 
-    @Test func theNewestBytesAreKeptWithTheirOffsets() throws {
-        try withTemporaryDirectory { directory in
+    @Test func theNewestBytesAreKeptWithTheirOffsets() async throws {
+        try await withTemporaryDirectory { directory in
             var spool = try ConsoleSpool(directory + "/c")
-            #expect((spool.begin, spool.end) == (0, 0))
+            #expect([spool.begin, spool.end] == [0, 0])
             let step: UInt64 = 100_000
             for number in 0..<UInt64(40) { spool.append(bytes(number * step..<(number + 1) * step)) }
             let end = 40 * step
@@ -34,7 +34,7 @@ import Testing
 
             // The next process goes on.
             var second = try ConsoleSpool(directory + "/c")
-            #expect((second.begin, second.end) == (spool.begin, end))
+            #expect([second.begin, second.end] == [spool.begin, end])
             second.append(bytes(end..<end + 5))
             #expect(try all(second, from: end - 5) == bytes(end - 5..<end + 5))
             try ConsoleSpool.remove(directory + "/c")
@@ -42,14 +42,14 @@ import Testing
         }
     }
 
-    @Test func whatCannotBeWrittenIsNotKeptInPart() throws {
-        try withTemporaryDirectory { directory in
+    @Test func whatCannotBeWrittenIsNotKeptInPart() async throws {
+        try await withTemporaryDirectory { directory in
             var spool = try ConsoleSpool(directory + "/c")
             try FileManager.default.removeItem(atPath: directory + "/c")
             try Data().write(to: URL(filePath: directory + "/c"))
             spool.append([1, 2, 3])
             spool.append([4])
-            #expect((spool.begin, spool.end) == (0, 0))
+            #expect([spool.begin, spool.end] == [0, 0])
         }
     }
 }

@@ -81,7 +81,8 @@ struct PluginConsoleTests {
             #expect(second.takeLosses() == [])
             // Closed by us, what was not read yet comes again.
             await second.close()
-            let third = try #require(try await stream(host, spec.uuid) as? PluginConsoleStream)
+            let reopened = try await stream(host, spec.uuid)
+            let third = try #require(reopened as? PluginConsoleStream)
             #expect(third.offset == 3)
         }
     }
@@ -139,13 +140,15 @@ struct PluginConsoleTests {
             try await bench.withHost(settings) { host in
                 // After a worker that is killed now nothing is known.
                 #expect(!FileManager.default.fileExists(atPath: kept))
-                let console = try #require(try await stream(host, spec.uuid) as? PluginConsoleStream)
+                let reopened = try await stream(host, spec.uuid)
+                let console = try #require(reopened as? PluginConsoleStream)
                 #expect(console.offset == 3)
                 #expect(console.takeLosses() == [])
             }
             try FileManager.default.removeItem(atPath: kept)
             try await bench.withHost(settings) { host in
-                #expect(try await stream(host, spec.uuid).takeLosses() == [.unknown])
+                let console = try await stream(host, spec.uuid)
+                #expect(console.takeLosses() == [.unknown])
             }
         }
     }

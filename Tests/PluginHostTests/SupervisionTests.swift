@@ -100,10 +100,11 @@ import Testing
         for number in 0..<PluginInventory.limit + 10 { inventory.happened(try uuid(number), 1, .started) }
         #expect(inventory.machines.count == PluginInventory.limit)
         // What is known goes on being followed.
-        inventory.happened(try uuid(7), 1, .paused)
-        #expect(inventory.machines[try uuid(7)]?.state == .paused)
-        inventory.happened(try uuid(7), 1, .removed)
-        #expect(inventory.machines[try uuid(7)] == nil)
+        let known = try uuid(7)
+        inventory.happened(known, 1, .paused)
+        #expect(inventory.machines[known]?.state == .paused)
+        inventory.happened(known, 1, .removed)
+        #expect(inventory.machines[known] == nil)
     }
 
     @Test func eventsOfAnOlderDefinitionChangeNothing() throws {

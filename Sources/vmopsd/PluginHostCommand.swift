@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import HostBackend
+import ImageStore
 import Logging
 import Observability
 import PluginProtocol

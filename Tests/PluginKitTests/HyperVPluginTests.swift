@@ -36,7 +36,8 @@ import Testing
             return try await PluginsUnderTest.passes(settings)
         }
         #expect(report.plugin.hasPrefix("vmops-hyperv "))
-        // Both are about consoles that are kept while nobody reads them, which a named pipe is not.
-        #expect(report.skipped.count <= 2, "\(report.skipped.map(\.name))")
+        // Two are about consoles that are kept while nobody reads them, which a named pipe is not; one about disks that
+        // two hosts share, of which nothing is known from here.
+        #expect(report.skipped.count <= 3, "\(report.skipped.map(\.name))")
     }
 }

@@ -211,7 +211,9 @@ let package = Package(
         tests(
             "PluginHostTests",
             [
-                "PluginHost", "PluginProtocol", "HostBackend", "HostConformance", "JSONCodec", "Support", logging,
+                "PluginHost", "PluginServer", "PluginProtocol", "HostBackend", "HostConformance", "JSONCodec",
+                "Support",
+                logging,
             ]
         ),
         tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),

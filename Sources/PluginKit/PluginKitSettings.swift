@@ -36,6 +36,16 @@ package struct PluginKitSettings: Sendable {
     /// The bridge of the interfaces that are attached; the type is the first that the plugin names.
     package var bridge: String?
 
+    /// A second host of the kind, for the checks of migration: what of ``options`` is another there, and the command if
+    /// that is another one.
+    package var secondOptions: [String: String] = [:]
+    package var secondCommand: [String]?
+    /// How the first knows the second; `nil` = the second one's `host` in the handshake.
+    package var secondAddress: String?
+    /// A machine on the hypervisor that is not vmops', and its uuid there if instances could have the same.
+    package var foreignName: String?
+    package var foreignUUID: String?
+
     /// How many machines the check of many machines makes.
     package var machineCount = 20
     /// How often the plugin is killed at a random point.

@@ -57,6 +57,7 @@ extension QEMUHost {
                         : "host \(destination.host) does not see the machine's disks: they have to be copied"
                 )
             }
+            guard machine.record.process != nil else { throw machine.refusal("move") }
             let status = try await machine.status()
             guard let state = QEMUMachine.machineState(status), machine.record.task == nil else {
                 throw machine.refusal("move")

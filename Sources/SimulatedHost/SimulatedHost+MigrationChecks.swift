@@ -61,7 +61,7 @@ extension SimulatedHost {
             if let old = machine(inAnyPhase: spec.uuid),
                 old.read({ state, _ in state.phase == .planned && state.migration != ours.migration })
             {
-                try await remove(old)
+                try await removeArrival(old)
             }
             if let machine = try await define(spec, phase: .planned, migration: ours.migration) { start(machine) }
             var answer = try await self.ticket(for: spec, ours.migration, ours.copyStorage)
@@ -116,7 +116,7 @@ extension SimulatedHost {
             guard machine.read({ state, _ in state.phase }) == .planned else {
                 throw BackendError(.conflict, "machine \(uuid) has arrived and runs here: it cannot be abandoned")
             }
-            try await remove(machine)
+            try await removeArrival(machine)
         }
     }
 
@@ -132,6 +132,17 @@ extension SimulatedHost {
             }
             try await remove(machine)
         }
+    }
+
+    /// Removes a machine that did not come, with those of its disks that did.
+    private func removeArrival(_ machine: SimulatedMachine) async throws {
+        // No more of them comes.
+        let received = try machine.update { state, _ throws(BackendError) in
+            defer { state.migration = nil }
+            return state.received
+        }
+        try await disks.removeFiles(received)
+        try await remove(machine)
     }
 
     private func remove(_ machine: SimulatedMachine) async throws {

@@ -10,6 +10,8 @@ extension SimulatedSettings {
         imagesPath = settings.imagesPath
         qemuImgCommand = host.hyperv.qemuImgCommand
         migrationAddress = host.migration.address
+        migrationPorts = host.migration.ports
+        migrationTLS = host.migration.tls.map(MigrationCertificates.init)
         migrationBandwidth = host.migration.bandwidth
         progressTimeout = host.migration.progressTimeout
         switchoverTimeout = host.migration.switchoverTimeout

@@ -37,7 +37,7 @@ struct MigrationBench: Sendable {
         }
     }
 
-    private static func settings(_ host: String, _ more: [String: [String: String]], _ url: String?) -> DaemonSettings {
+    static func settings(_ host: String, _ more: [String: [String: String]], _ url: String?) -> DaemonSettings {
         var options = options
         for (group, values) in more { options[group, default: [:]].merge(values) { $1 } }
         return DaemonSettings(hosts: [host], options: options, url: url)

@@ -23,7 +23,7 @@ struct DrainCommand: AsyncParsableCommand {
     @OptionGroup var limit: AnswerLimit
 
     func validate() throws {
-        guard (1...64).contains(parallel) else { throw ValidationError("--parallel is between 1 and 64") }
+        guard (1...32).contains(parallel) else { throw ValidationError("--parallel is between 1 and 32") }
         if destinations.contains(source) { throw ValidationError("\(source) cannot be drained to itself") }
     }
 

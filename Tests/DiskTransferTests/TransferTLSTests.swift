@@ -17,7 +17,8 @@ import Testing
         let uuid: InstanceUUID
 
         /// - Parameter authority: `hosts`, `others`, or `away`, whose certificates are for another address.
-        func certificates(_ host: String, of authority: String = "hosts", name: String? = nil) -> MigrationCertificates {
+        func certificates(_ host: String, of authority: String = "hosts", name: String? = nil) -> MigrationCertificates
+        {
             let path = directory + "/" + authority
             return MigrationCertificates(
                 authority: path + "/ca.pem",

@@ -1,3 +1,4 @@
+import HostBackend
 import SimulatedHost
 
 import struct Configuration.HostSettings

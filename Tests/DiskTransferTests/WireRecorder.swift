@@ -10,14 +10,16 @@ final class WireRecorder: Sendable {
     private let recorded = Mutex(Data())
 
     init(to target: Int) throws {
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var place = Self.place(0)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let bound = withUnsafeMutablePointer(to: &place) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, length) == 0 && listen(listener, 1) == 0 && getsockname(listener, $0, &length) == 0
+                bind(descriptor, $0, length) == 0 && listen(descriptor, 1) == 0
+                    && getsockname(descriptor, $0, &length) == 0
             }
         }
+        listener = descriptor
         port = Int(UInt16(bigEndian: place.sin_port))
         guard bound else { throw ConditionNotMet(description: "no port for the recorder") }
         // Ends with the connection, or with the listener.

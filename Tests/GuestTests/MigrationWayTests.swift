@@ -2,6 +2,7 @@ import DaemonBench
 import Foundation
 import Glibc
 import OsloMessaging
+import Subprocess
 import Support
 import TestSupport
 import Testing

@@ -5,9 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/socket.h>
 
 /* OpenSSL's own BIO for sockets calls write(), which raises SIGPIPE when the other side has gone. This one asks for an
@@ -41,23 +39,20 @@ static inline long vmops_ssl_control(BIO *bio, int command, long number, void *p
     return command == BIO_CTRL_FLUSH;
 }
 
-static BIO_METHOD *vmops_ssl_method;
-
-static inline void vmops_ssl_make_method(void) {
-    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "migration socket");
-    if (method == NULL) return;
+/* To be freed after all sessions that use it. NULL without memory. */
+static inline BIO_METHOD *vmops_ssl_make_method(void) {
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "migration socket");
+    if (method == NULL) return NULL;
     BIO_meth_set_write(method, vmops_ssl_send);
     BIO_meth_set_read(method, vmops_ssl_receive);
     BIO_meth_set_ctrl(method, vmops_ssl_control);
-    vmops_ssl_method = method;
+    return method;
 }
 
 /* Has the session use the descriptor, which stays the caller's. Returns 1, or 0 without memory. */
-static inline int vmops_ssl_use(SSL *session, int descriptor) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    BIO *bio;
-    pthread_once(&once, vmops_ssl_make_method);
-    if (vmops_ssl_method == NULL || (bio = BIO_new(vmops_ssl_method)) == NULL) return 0;
+static inline int vmops_ssl_use(SSL *session, const BIO_METHOD *method, int descriptor) {
+    BIO *bio = BIO_new(method);
+    if (bio == NULL) return 0;
     BIO_set_data(bio, (void *)(intptr_t)descriptor);
     BIO_set_init(bio, 1);
     SSL_set_bio(session, bio, bio);

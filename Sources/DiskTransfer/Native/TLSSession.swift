@@ -16,6 +16,7 @@ final class TLSSession: @unchecked Sendable {
     private static let keyBytes = 64 << 30
 
     private let session: OpaquePointer
+    private let method: OpaquePointer
     private let side: Side
     private let keyBytes: Int
     private var bytesWithKey = 0
@@ -34,11 +35,16 @@ final class TLSSession: @unchecked Sendable {
         let context = try Self.context(side, certificates)
         // The session holds on to it.
         defer { SSL_CTX_free(context) }
-        guard let session = SSL_new(context) else { throw Self.failure("TLS cannot begin") }
+        guard let method = vmops_ssl_make_method() else { throw Self.failure("TLS cannot begin") }
+        guard let session = SSL_new(context) else {
+            BIO_meth_free(method)
+            throw Self.failure("TLS cannot begin")
+        }
         self.session = session
+        self.method = method
         self.side = side
         self.keyBytes = keyBytes ?? Self.keyBytes
-        guard vmops_ssl_use(session, descriptor) == 1 else { throw Self.failure("TLS cannot begin") }
+        guard vmops_ssl_use(session, method, descriptor) == 1 else { throw Self.failure("TLS cannot begin") }
         if let peer {
             let isExpected =
                 Self.isAddress(peer)
@@ -50,7 +56,10 @@ final class TLSSession: @unchecked Sendable {
         }
     }
 
-    deinit { SSL_free(session) }
+    deinit {
+        SSL_free(session)
+        BIO_meth_free(method)
+    }
 
     /// Agrees with the other side on a key, and checks its certificate.
     func shakeHands() throws(BackendError) {

@@ -53,6 +53,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CSSL", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSystemShims"),
 
         // Values and formats: no I/O.
@@ -85,7 +86,7 @@ let package = Package(
         library("DiskImages", ["Support", "HostBackend", "JSONCodec", "CCrypto", logging, subprocess, system]),
         library(
             "DiskTransfer",
-            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
+            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSSL", "CSystemShims", logging, system]
         ),
         library("NovaObjects", ["Support", "JSONCodec"]),
         library(

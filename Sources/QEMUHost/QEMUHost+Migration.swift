@@ -224,11 +224,7 @@ extension QEMUHost {
         {
             throw refuse("puts disks on \(destination.diskBus), this one on \(settings.diskBus.rawValue)")
         }
-        guard destination.usesTLS == (settings.migration.tls != nil) else {
-            throw refuse(
-                destination.usesTLS ? "wants TLS, and this one does not" : "does not use TLS, and this one does"
-            )
-        }
+        try MigrationCertificates.agree(ours: settings.migration.tls, theirs: destination.usesTLS)
     }
 }
 

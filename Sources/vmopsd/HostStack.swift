@@ -109,6 +109,8 @@ struct HostStack: Sendable {
             peers: shared.peers,
             carrier: DiskTransfer(
                 address: host.migration.address,
+                ports: host.migration.ports,
+                tls: host.migration.tls.map(MigrationCertificates.init),
                 bandwidth: host.migration.bandwidth,
                 limit: host.migration.progressTimeout
             ),

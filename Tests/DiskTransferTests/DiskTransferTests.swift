@@ -41,7 +41,7 @@ import Testing
             let paths = ["a", "b"].map { directory + "/" + $0 }
             for (seed, path) in paths.enumerated() { try Self.makeDisk(path, seed: UInt8(seed + 1)) }
             let target = paths.enumerated().map { CarriedDisk(number: $0.offset * 2, path: $0.element + ".there") }
-            let way = try await carrier.expect(Self.uuid(), transfer: "t1", disks: target)
+            let way = try await carrier.expect(Self.uuid(), transfer: "t1", disks: target, from: [:])
             let last = Mutex<(UInt64, UInt64)>((0, 0))
             try await carrier.send(
                 paths.enumerated().map { CarriedDisk(number: $0.offset * 2, path: $0.element) },
@@ -66,7 +66,8 @@ import Testing
             let way = try await carrier.expect(
                 Self.uuid(),
                 transfer: "t1",
-                disks: [CarriedDisk(number: 0, path: target)]
+                disks: [CarriedDisk(number: 0, path: target)],
+                from: [:]
             )
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
             #expect(Self.content(source) == Self.content(target))
@@ -80,10 +81,10 @@ import Testing
             try Self.makeDisk(source)
             let uuid = try Self.uuid()
             let disks = [CarriedDisk(number: 0, path: directory + "/there")]
-            let way = try await carrier.expect(uuid, transfer: "t1", disks: disks)
+            let way = try await carrier.expect(uuid, transfer: "t1", disks: disks, from: [:])
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
             let before = try #require(try FileCalls.status(directory + "/there"))
-            let again = try await carrier.expect(uuid, transfer: "t1", disks: disks)
+            let again = try await carrier.expect(uuid, transfer: "t1", disks: disks, from: [:])
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: again) { _, _ in }
             let after = try #require(try FileCalls.status(directory + "/there"))
             #expect(before.inode == after.inode && before.modified == after.modified)
@@ -99,12 +100,12 @@ import Testing
             try Data(repeating: 0xEE, count: 900_000).write(to: URL(filePath: target + ".partial-t1"))
             let uuid = try Self.uuid()
             let disks = [CarriedDisk(number: 0, path: target)]
-            let way = try await carrier.expect(uuid, transfer: "t1", disks: disks)
+            let way = try await carrier.expect(uuid, transfer: "t1", disks: disks, from: [:])
             await #expect(throws: BackendError.self) {
                 try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
             }
             #expect(Self.content(target) == nil)
-            let again = try await carrier.expect(uuid, transfer: "t1", disks: disks)
+            let again = try await carrier.expect(uuid, transfer: "t1", disks: disks, from: [:])
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: again) { _, _ in }
             #expect(Self.content(source) == Self.content(target))
         }
@@ -115,7 +116,7 @@ import Testing
             let source = directory + "/disk"
             try Self.makeDisk(source)
             let disks = [CarriedDisk(number: 0, path: directory + "/there")]
-            var way = try await carrier.expect(Self.uuid(), transfer: "t1", disks: disks)
+            var way = try await carrier.expect(Self.uuid(), transfer: "t1", disks: disks, from: [:])
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
             await #expect(throws: BackendError.self) {
                 try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
@@ -135,7 +136,8 @@ import Testing
             let way = try await carrier.expect(
                 uuid,
                 transfer: "t1",
-                disks: [CarriedDisk(number: 0, path: directory + "/there")]
+                disks: [CarriedDisk(number: 0, path: directory + "/there")],
+                from: [:]
             )
             await #expect(throws: BackendError.self) {
                 try await carrier.send([CarriedDisk(number: 5, path: source)], to: way) { _, _ in }
@@ -143,7 +145,8 @@ import Testing
             let other = try await carrier.expect(
                 uuid,
                 transfer: "t2",
-                disks: [CarriedDisk(number: 0, path: directory + "/there")]
+                disks: [CarriedDisk(number: 0, path: directory + "/there")],
+                from: [:]
             )
             carrier.forget("t2")
             await #expect(throws: BackendError.self) {

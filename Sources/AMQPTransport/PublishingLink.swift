@@ -62,7 +62,7 @@ final class PublishingLink: Link {
     /// Whether the next wait may pass over what the broker says here.
     private var canReadLater: Bool {
         readAt != .never && !mustRead && ledger.awaitedCount == 0 && ledger.unconfirmedCount < Self.confirmBatch
-            && !isBlocked && channel == .open && runner.isIdle && !isClosing
+            && !isBlocked && channel == .open && declarations.isIdle && !isClosing
     }
 
     override var takesInput: Bool { !canReadLater }
@@ -175,12 +175,12 @@ final class PublishingLink: Link {
             waiting[position].entries.append(entry)
             return
         }
-        let job = runner.submit(steps.map { .declare($0) }, attempts: Self.declarationAttempts)
+        let job = declarations.submit(steps.map { .declare($0) }, attempts: Self.declarationAttempts)
         waiting.append(Waiting(job: job, steps: steps, entries: [entry]))
         runDeclarations(now: now)
     }
 
-    override func runnerEnded(_ outcome: DeclarationRunner.Outcome) {
+    override func declarationsEnded(_ outcome: Declarations.Outcome) {
         switch outcome {
         case .finished(let job):
             guard let done = removeWaiting(job) else { return }

@@ -47,7 +47,10 @@ final class PublishingLink: Link {
     private var finished: [OutboundLedger.Finished] = []
 
     init(core: SessionCore) {
-        ledger = OutboundLedger(maximumAttempts: core.settings.publishAttempts)
+        ledger = OutboundLedger(
+            maximumAttempts: core.settings.publishAttempts,
+            refusedAttempts: core.settings.refusedAttempts
+        )
         assembler = MessageAssembler(maximumBytes: core.settings.maximumMessageBytes)
         super.init(role: .publishing, core: core)
     }
@@ -66,7 +69,7 @@ final class PublishingLink: Link {
     }
 
     override var takesInput: Bool { !canReadLater }
-    override var messagesWakeAt: Moment { canReadLater ? readAt : .never }
+    override var messagesWakeAt: Moment { min(canReadLater ? readAt : .never, ledger.resumeAt) }
 
     /// Confirmations have probably come while others were busy, enough of them to be worth a look.
     var expectsInput: Bool { readAt != .never && ledger.unconfirmedCount >= Self.expectedBatch }
@@ -107,6 +110,7 @@ final class PublishingLink: Link {
 
     override func serviceMessages(now: Moment) -> Bool {
         if readAt <= now { mustRead = true }
+        ledger.resumeRefused(now: now)
         return pump(now: now)
     }
 
@@ -210,7 +214,7 @@ final class PublishingLink: Link {
             ledger.confirm(number, multiple: multiple, into: &finished)
             finishAll()
         case .refused(let number, let multiple):
-            ledger.refuse(number, multiple: multiple, into: &finished)
+            ledger.refuse(number, multiple: multiple, now: now, into: &finished)
             finishAll()
         case .confirmSelectOk:
             channel = .open

@@ -39,8 +39,7 @@ final class ClusterLoad: Sendable {
         var isOver = false
     }
 
-    private static let callPause = Duration.milliseconds(20)
-    private static let castPause = Duration.milliseconds(50)
+    private static let pause = Duration.milliseconds(20)
 
     private let fleet: Fleet
     private let state: Mutex<State>
@@ -60,7 +59,6 @@ final class ClusterLoad: Sendable {
                 for caller in 0..<callersPerClient {
                     group.addTask { try await self.reboot(number, caller * self.fleet.clients.count + number) }
                 }
-                group.addTask { try await self.spawn(number) }
             }
             group.addTask {
                 defer { self.state.withLock { $0.isOver = true } }
@@ -87,7 +85,7 @@ final class ClusterLoad: Sendable {
 
     func endFault() -> Fault { state.withLock { $0.fault } }
 
-    /// Spawns a machine and reboots it again and again.
+    /// Spawns a machine and reboots it again and again; after every second call a cast spawns another machine.
     private func reboot(_ client: Int, _ number: Int) async throws {
         let hosts = fleet.allHosts
         let instance = TestInstance("called-\(number)", on: hosts[number % hosts.count])
@@ -96,10 +94,13 @@ final class ClusterLoad: Sendable {
         try await call(client, "spawn", ["instance": instance.description], instance.host)
         var arguments = instance.reference
         arguments["reboot_type"] = "HARD"
+        var count = 0
         while !isOver {
             try await call(client, "reboot", arguments, instance.host)
             state.withLock { $0.sent.boots[place, default: 0] += 1 }
-            try await Task.sleep(for: Self.callPause)
+            count += 1
+            if count % 2 == 0 { try await castSpawn(client, anywhere: count % 4 == 0) }
+            try await Task.sleep(for: Self.pause)
         }
     }
 
@@ -118,24 +119,18 @@ final class ClusterLoad: Sendable {
         }
     }
 
-    /// Casts spawns, in turn to any host and to a certain one.
-    private func spawn(_ client: Int) async throws {
-        var number = 0
-        while !isOver {
-            number += 1
-            let host = number % 2 == 0 ? "" : fleet.allHosts.randomElement() ?? ""
-            let instance = TestInstance("cast-\(client)-\(number)", on: host)
-            state.withLock { state in
-                state.sent.requests += 1
-                state.sent.machines.append(Machine(uuid: instance.uuid, host: host))
-            }
-            try await fleet.clients[client].cast(
-                Fleet.target(host.isEmpty ? nil : host),
-                "spawn",
-                ["instance": instance.description],
-                mandatory: true
-            )
-            try await Task.sleep(for: Self.castPause)
+    private func castSpawn(_ client: Int, anywhere: Bool) async throws {
+        let host = anywhere ? "" : fleet.allHosts.randomElement() ?? ""
+        let instance = TestInstance("cast-\(client)", on: host)
+        state.withLock { state in
+            state.sent.requests += 1
+            state.sent.machines.append(Machine(uuid: instance.uuid, host: host))
         }
+        try await fleet.clients[client].cast(
+            Fleet.target(anywhere ? nil : host),
+            "spawn",
+            ["instance": instance.description],
+            mandatory: true
+        )
     }
 }

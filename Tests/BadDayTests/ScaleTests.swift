@@ -69,19 +69,6 @@ struct ScaleTests {
             #expect(try Sanitizer.isOn || bench.process().residentKiB < before.residentKiB + 24 << 10)
         }
     }
-
-    private func everywhere<Element: Sendable>(
-        _ all: [Element],
-        _ body: @escaping @Sendable (Element) async throws -> Void
-    ) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for (number, element) in all.enumerated() {
-                if number >= 64 { try await group.next() }
-                group.addTask { try await body(element) }
-            }
-            try await group.waitForAll()
-        }
-    }
 }
 
 extension Bench {

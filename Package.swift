@@ -252,7 +252,7 @@ let package = Package(
             ]
         ),
         tests("NovaObjectsTests", ["NovaObjects", "JSONCodec", "Support"]),
-        tests("NovaTests", ["JSONCodec", "Support", subprocess]),
+        tests("NovaTests", ["JSONCodec", "NovaCompute", "NovaObjects", "Support", subprocess]),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),
         tests("PythonPluginTests", []),

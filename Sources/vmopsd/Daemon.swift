@@ -55,7 +55,8 @@ enum Daemon {
             .init(service: hosts),
         ]
         services += [admin].compactMap { $0 }.map { .init(service: $0) }
-        services += [.init(service: reloader), .init(service: worker), .init(service: announcer)]
+        services += [.init(service: reloader), .init(service: RegisteredWorker(worker: worker, hosts: hosts))]
+        services.append(.init(service: announcer))
         services.append(.init(service: upgrader, successTerminationBehavior: .gracefullyShutdownGroup))
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(

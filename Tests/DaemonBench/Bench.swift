@@ -65,7 +65,7 @@ package struct Bench: Sendable {
         on host: String = "host-a",
         version: String? = nil,
         requestID: String = "req-test",
-        timeout: Duration = .seconds(60)
+        timeout: Duration = .seconds(60 * Sanitizer.slowness)
     ) async throws -> JSONValue {
         try await client.call(
             Self.target(host, version),
@@ -92,7 +92,7 @@ package struct Bench: Sendable {
         _ args: JSONObject = [:],
         on host: String = "host-a",
         version: String? = nil,
-        timeout: Duration = .seconds(60)
+        timeout: Duration = .seconds(60 * Sanitizer.slowness)
     ) async throws -> String? {
         do {
             try await call(method, args, on: host, version: version, timeout: timeout)

@@ -130,7 +130,7 @@ let package = Package(
         ),
 
         // What tells whether a host does what it has to.
-        library("HostConformance", ["HostBackend"]),
+        library("HostConformance", ["Support", "HostBackend"]),
         library(
             "PluginKit",
             ["Support", "HostBackend", "HostConformance", "JSONCodec", "CSystemShims", subprocess, system]

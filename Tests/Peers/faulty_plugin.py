@@ -90,7 +90,7 @@ def misbehave(name):
         send_raw(struct.pack(">IB", 100, 1) + b"{")
         os._exit(0)
     elif name == "flood":
-        for _ in range(200000):
+        for _ in range(60000):
             event("00000000-0000-0000-0000-0000000000ff", "started")
     elif name == "gaps":
         for _ in range(2000):

@@ -4,10 +4,10 @@ import Support
 import TestSupport
 import Testing
 
-/// Two processes with more hosts each than half of the operations that a process runs at once.
+/// Two processes with more hosts each than operations that a process runs at once.
 @Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(5)))
 struct MutualMigrationTests {
-    private static let hosts = 64
+    private static let hosts = 32
 
     private static func settings(_ side: String, url: String? = nil) -> DaemonSettings {
         var options = MigrationBench.options
@@ -16,6 +16,7 @@ struct MutualMigrationTests {
         ]
         // Enough for a loaded machine, and less than it takes to give up those who wait for each other.
         options["migration"] = ["peer_timeout": "30"]
+        options["limits"] = ["max_inflight": "16"]
         return DaemonSettings(hosts: (0..<hosts).map { "\(side)-\($0)" }, options: options, url: url)
     }
 

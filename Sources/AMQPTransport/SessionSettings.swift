@@ -14,7 +14,7 @@ package struct SessionSettings: Sendable {
     /// How often a message is sent at most when the broker closes the channel over it.
     package var publishAttempts: Int
     /// How often a message is sent at most when the broker refuses it (`basic.nack`), with pauses that grow to a second.
-    /// Quorum queues refuse while they elect a leader, for seconds on a machine that is busy.
+    /// Quorum queues refuse while they elect a leader: hundreds of them at once, on busy nodes, for half a minute and more.
     package var refusedAttempts: Int
     /// How many published messages may wait for their confirmation before further ones are held back.
     package var unconfirmedLimit: Int
@@ -31,7 +31,7 @@ package struct SessionSettings: Sendable {
         outboundMessages: Int = 20_000,
         outboundBytes: Int = 256 << 20,
         publishAttempts: Int = 3,
-        refusedAttempts: Int = 30,
+        refusedAttempts: Int = 150,
         unconfirmedLimit: Int = 10_000,
         deleteOnClose: [String] = [],
         refusedPause: Duration = .seconds(1)

@@ -81,7 +81,8 @@ struct ClusterTests {
         )
         try await nodes[number].start()
         try await eventually(timeout: .seconds(120), "the node's return to the cluster") {
-            try await nodes[0].evaluate("length(rabbit_nodes:list_running())") == "\(nodes.count)"
+            let running = "{All, _} = rpc:multicall(rabbit, is_running, []), length([R || R <- All, R =:= true])"
+            return try await nodes[0].evaluate(running) == "\(nodes.count)"
         }
         for client in fleet.clients { try await fleet.untilAllAnswer(client) }
         try await load.flows("after the return from kill \(round)")

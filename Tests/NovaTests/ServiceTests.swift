@@ -21,8 +21,9 @@ struct ServiceTests {
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
             try await nova.compute("terminate_instance", uuid, ["bdms": .array([])], action: "delete")
             try await eventually(timeout: .seconds(40), "the record is deleted, and its room free") {
-                try await nova.show(uuid)["deleted"] == true
-                    && nova.service("host-b").node?["running_vms"] == 0
+                let isDeleted = try await nova.show(uuid)["deleted"] == true
+                let instances = try await nova.service("host-b").node?["running_vms"]
+                return isDeleted && instances == 0
             }
             // A guest that switches itself off.
             let other = try await nova.boot(on: "host-a", ["metadata": ["sim.poweroff_after_ms": "1000"]])

@@ -94,17 +94,14 @@ struct ServiceTests {
     // MARK: - After a crash
 
     @Test func whatACrashLeavesUndoneIsBroughtToAnEnd() async throws {
-        let options = [
-            "nova": ["rpc_response_timeout": "5", "shutdown_timeout": "1"],
-            "simulated": ["fault_set_state": "nth:5 hang"],
-        ]
+        let options = ["nova": ["rpc_response_timeout": "5", "shutdown_timeout": "1"]]
         try await ControlPlane.run(conductor: true, service: true, options: options) { nova in
             let stopping = try await nova.boot()
             let vanished = try await nova.boot()
             let rebooting = try await nova.boot()
             let deleting = try await nova.boot()
             // The journal has this one, and it is on its way when the host dies.
-            let booting = try await nova.create()
+            let booting = try await nova.create(on: nil, ["metadata": ["sim.delay.set_state_ms": "4000"]])
             try await nova.ask("build", ["uuid": .string(booting), "host": "host-a", "image": ControlPlane.image])
             try await eventually(timeout: .seconds(40), "the boot has begun") {
                 try await nova.show(booting)["task_state"] == "spawning"
@@ -120,9 +117,6 @@ struct ServiceTests {
             try await nova.ask("alter", ["uuid": .string(lost), "fields": ["task_state": "spawning"]])
             try await nova.ask("conductor", ["serve": false])
 
-            var settings = nova.daemon.settings
-            settings.options["simulated"]?["fault_set_state"] = nil
-            nova.daemon.settings = settings
             try await nova.daemon.start(waitsForService: false)
             try await nova.daemon.waitForLog("waiting for the conductor")
             try await nova.ask("conductor", ["serve": true])

@@ -48,8 +48,14 @@ enum Daemon {
             worker: worker,
             logger: logger
         )
-        let announcer = Announcer(worker: worker, hosts: hosts, notifier: notifier, upgrade: upgrader, logger: logger)
         let registered = RegisteredWorker(worker: worker, hosts: hosts)
+        let announcer = Announcer(
+            worker: registered,
+            hosts: hosts,
+            notifier: notifier,
+            upgrade: upgrader,
+            logger: logger
+        )
         // Shut down in reverse order: first the requests, then the consoles, last the signs of life.
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(service: Watchdog(worker: registered, notifier: notifier, isStopped: isStopped)),

@@ -1,4 +1,3 @@
-import NovaObjects
 import Support
 
 /// Who asks when a host does something of its own accord (Nova's compute RPC, section 3.4).
@@ -8,7 +7,6 @@ enum AdminContext {
         [
             "is_admin": true, "roles": [], "user_id": .null, "project_id": .null,
             "read_deleted": readsDeleted ? "yes" : "no", "request_id": .string("req-\(UniqueID.makeDashed())"),
-            "timestamp": .string(NovaTime.now),
         ]
     }
 }

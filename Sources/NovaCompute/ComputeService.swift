@@ -24,6 +24,8 @@ package final class ComputeService: Sendable {
     let changes: HostChanges
     let openRequests: @Sendable () async throws -> Set<String>
     let logger: Logger
+    /// Machines that a look is due for.
+    private let looking = Mutex<Set<InstanceUUID>>([])
     private let registered: AsyncThrowingStream<Never, any Error>
     private let registration: AsyncThrowingStream<Never, any Error>.Continuation
 
@@ -139,18 +141,17 @@ package final class ComputeService: Sendable {
 
     /// A machine that changes while Nova does something with it is looked at again when that is done.
     private func followMachines() async {
-        let present = Mutex<Set<InstanceUUID>>([])
         await withDiscardingTaskGroup { group in
-            for await uuid in changes.machines where present.withLock({ $0.insert(uuid).inserted }) {
+            for await uuid in changes.machines where looking.withLock({ $0.insert(uuid).inserted }) {
                 group.addTask {
                     for _ in 0..<Self.looks {
                         // What happens from here on is worth another look.
-                        present.withLock { _ = $0.remove(uuid) }
+                        self.looking.withLock { _ = $0.remove(uuid) }
                         if await self.compare(uuid) { return }
-                        guard present.withLock({ $0.insert(uuid).inserted }) else { return }
+                        guard self.looking.withLock({ $0.insert(uuid).inserted }) else { return }
                         if (try? await Task.sleep(for: Self.lookPause)) == nil { return }
                     }
-                    present.withLock { _ = $0.remove(uuid) }
+                    self.looking.withLock { _ = $0.remove(uuid) }
                 }
             }
         }

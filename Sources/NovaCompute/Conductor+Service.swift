@@ -55,7 +55,7 @@ extension Conductor {
     func heartbeat(_ service: NovaObject, count: Int64, context: JSONObject) async throws {
         let object = settings.versions.change(
             "Service",
-            identity: ["id": service["id"] ?? .null],
+            identity: ["id": service["id"] ?? .null, "binary": .string(Self.binary)],
             ["report_count": .int(count), "version": .int(Int64(settings.serviceVersion))]
         )
         _ = try await actOnce("save", on: object, context: context)

@@ -48,14 +48,21 @@ enum Daemon {
             worker: worker,
             logger: logger
         )
-        let announcer = Announcer(worker: worker, hosts: hosts, notifier: notifier, upgrade: upgrader, logger: logger)
+        let registered = RegisteredWorker(worker: worker, hosts: hosts)
+        let announcer = Announcer(
+            worker: registered,
+            hosts: hosts,
+            notifier: notifier,
+            upgrade: upgrader,
+            logger: logger
+        )
         // Shut down in reverse order: first the requests, then the consoles, last the signs of life.
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
-            .init(service: Watchdog(worker: worker, notifier: notifier, isStopped: isStopped)),
+            .init(service: Watchdog(worker: registered, notifier: notifier, isStopped: isStopped)),
             .init(service: hosts),
         ]
         services += [admin].compactMap { $0 }.map { .init(service: $0) }
-        services += [.init(service: reloader), .init(service: RegisteredWorker(worker: worker, hosts: hosts))]
+        services += [.init(service: reloader), .init(service: registered)]
         services.append(.init(service: announcer))
         services.append(.init(service: upgrader, successTerminationBehavior: .gracefullyShutdownGroup))
         let group = ServiceGroup(

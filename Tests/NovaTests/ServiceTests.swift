@@ -21,8 +21,9 @@ struct ServiceTests {
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
             try await nova.compute("terminate_instance", uuid, ["bdms": .array([])], action: "delete")
             try await eventually(timeout: .seconds(40), "the record is deleted, and its room free") {
-                try await nova.show(uuid)["deleted"] == true
-                    && nova.service("host-b").node?["running_vms"] == 0
+                let isDeleted = try await nova.show(uuid)["deleted"] == true
+                let instances = try await nova.service("host-b").node?["running_vms"]
+                return isDeleted && instances == 0
             }
             // A guest that switches itself off.
             let other = try await nova.boot(on: "host-a", ["metadata": ["sim.poweroff_after_ms": "1000"]])
@@ -93,17 +94,14 @@ struct ServiceTests {
     // MARK: - After a crash
 
     @Test func whatACrashLeavesUndoneIsBroughtToAnEnd() async throws {
-        let options = [
-            "nova": ["rpc_response_timeout": "5", "shutdown_timeout": "1"],
-            "simulated": ["fault_set_state": "nth:5 hang"],
-        ]
+        let options = ["nova": ["rpc_response_timeout": "5", "shutdown_timeout": "1"]]
         try await ControlPlane.run(conductor: true, service: true, options: options) { nova in
             let stopping = try await nova.boot()
             let vanished = try await nova.boot()
             let rebooting = try await nova.boot()
             let deleting = try await nova.boot()
             // The journal has this one, and it is on its way when the host dies.
-            let booting = try await nova.create()
+            let booting = try await nova.create(on: nil, ["metadata": ["sim.delay.set_state_ms": "4000"]])
             try await nova.ask("build", ["uuid": .string(booting), "host": "host-a", "image": ControlPlane.image])
             try await eventually(timeout: .seconds(40), "the boot has begun") {
                 try await nova.show(booting)["task_state"] == "spawning"
@@ -119,9 +117,6 @@ struct ServiceTests {
             try await nova.ask("alter", ["uuid": .string(lost), "fields": ["task_state": "spawning"]])
             try await nova.ask("conductor", ["serve": false])
 
-            var settings = nova.daemon.settings
-            settings.options["simulated"]?["fault_set_state"] = nil
-            nova.daemon.settings = settings
             try await nova.daemon.start(waitsForService: false)
             try await nova.daemon.waitForLog("waiting for the conductor")
             try await nova.ask("conductor", ["serve": true])

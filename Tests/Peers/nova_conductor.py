@@ -26,6 +26,12 @@ from oslo_utils import uuidutils  # noqa: E402
 CELL0 = "00000000-0000-0000-0000-000000000000"
 
 
+@sqlalchemy.event.listens_for(sqlalchemy.engine.Engine, "before_cursor_execute", retval=True)
+def lock_at_once(connection, cursor, statement, parameters, context, executemany):
+    """Several processes share the files: a transaction that finds out late that another writes would fail at once."""
+    return "BEGIN IMMEDIATE" if statement == "BEGIN" else statement, parameters
+
+
 def make_databases(directory, url):
     """Both databases with all their tables, and the mappings of cells that an operator makes; in a process that ends, so
     that nobody inherits a connection."""
@@ -48,16 +54,15 @@ def fill_databases(directory, url):
     rpc.init(CONF)
     main_db.configure(CONF)
     api_db.configure(CONF)
-    for engine in [main_db.get_engine(), sqlalchemy.create_engine("sqlite:///%s/cell0.sqlite" % directory)]:
+    cell0 = sqlalchemy.create_engine("sqlite:///%s/cell0.sqlite" % directory)
+    for engine, models in [(main_db.get_engine(), main_models), (cell0, main_models), (api_db.get_engine(), api_models)]:
         with engine.begin() as connection:
-            main_models.BASE.metadata.create_all(connection)
-    with api_db.get_engine().begin() as connection:
-        api_models.BASE.metadata.create_all(connection)
+            models.BASE.metadata.create_all(connection)
     context = nova_context.get_admin_context()
     for name, uuid, url, file in [("cell0", CELL0, "none:///", "cell0"), ("cell1", uuidutils.generate_uuid(), url, "nova")]:
         objects.CellMapping(
             context, uuid=uuid, name=name, transport_url=url, disabled=False,
-            database_connection="sqlite:///%s/%s.sqlite" % (directory, file),
+            database_connection="sqlite:///%s/%s.sqlite?timeout=60" % (directory, file),
         ).create()
 
 

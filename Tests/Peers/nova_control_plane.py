@@ -345,8 +345,10 @@ def main():
     file = os.path.join(parsed.directory, "nova.conf")
     with open(file, "w") as text:
         text.write("[DEFAULT]\ntransport_url = %s\nexecutor_thread_pool_size = 1\n" % parsed.url)
-        text.write("[database]\nconnection = sqlite:///%s/nova.sqlite\n" % parsed.directory)
-        text.write("[api_database]\nconnection = sqlite:///%s/api.sqlite\n" % parsed.directory)
+        text.write("[database]\nconnection = sqlite:///%s/nova.sqlite?timeout=60\n" % parsed.directory)
+        text.write("sqlite_synchronous = false\n")
+        text.write("[api_database]\nconnection = sqlite:///%s/api.sqlite?timeout=60\n" % parsed.directory)
+        text.write("sqlite_synchronous = false\n")
         # There is none; the conductor wants to know where it would be.
         text.write("[placement]\nauth_type = none\nendpoint = http://127.0.0.1:9\n")
         text.write("[oslo_messaging_notifications]\ndriver = noop\n")

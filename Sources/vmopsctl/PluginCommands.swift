@@ -96,8 +96,10 @@ struct PluginCheckCommand: AsyncParsableCommand {
         ] where !pairs.allSatisfy({ $0.contains("=") }) {
             throw ValidationError("--\(name) needs NAME=VALUE")
         }
-        if command.count == 1, [String](command: command[0]) == nil {
-            throw ValidationError("the command has a quote without its other")
+        for text in [command.count == 1 ? command[0] : nil, secondCommand] {
+            if let text, [String](command: text) == nil {
+                throw ValidationError("a command has a quote without its other: \(text)")
+            }
         }
     }
 
@@ -133,7 +135,7 @@ struct PluginCheckCommand: AsyncParsableCommand {
         settings.bootText = bootText
         settings.bridge = bridge
         settings.secondOptions = Dictionary(assignments: secondOptions)
-        settings.secondCommand = secondCommand.map { PluginKitSettings.words($0) }
+        settings.secondCommand = secondCommand.flatMap { [String](command: $0) }
         settings.secondAddress = secondAddress
         settings.foreignName = foreign
         settings.foreignUUID = foreignUUID

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The Python plugins' own tests, which stand beside them: they speak the protocol with whole plugins.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct PythonPluginTests {
+@Suite(.timeLimit(.minutes(5))) struct PythonPluginTests {
     static let hasLibvirt = exists("/usr/lib/python3/dist-packages/libvirt.py")
     static let hasDaemon = hasLibvirt && exists("/usr/sbin/libvirtd") && exists("/usr/bin/qemu-system-x86_64")
 

@@ -112,6 +112,11 @@ def growth_verdicts(results):
         cpu = [row["read"]["cpu_us"]["server"] for row in (first, last)]
         what = "CPU per read with %s %s / with %d" % (format(last[name], ","), name, first[name])
         lines.append(judge(what, cpu[1] / cpu[0], 1.5, False))
+    rows = results.get("clients", [])
+    if len(rows) > 1:
+        cpu = [row["read"]["cpu_us"]["server"] for row in (rows[0], rows[-1])]
+        what = "CPU per read with %s clients / with %d" % (format(rows[-1]["clients"], ","), rows[0]["clients"])
+        lines.append(judge(what, cpu[1] / cpu[0], 1.5, False))
     return lines
 
 

@@ -28,9 +28,10 @@ test: setup ## Every test; FILTER=pattern runs some; the output is also in .work
 soak: setup ## The long forms of the tests of bad days, then a soak of MINUTES (60); FILTER=SoakTests is the soak alone
 	@exec $(HARNESS)/run-tests --minutes $(or $(MINUTES),60) $(if $(FILTER),--filter '$(FILTER)')
 
-sanitize: setup ## The tests under the thread sanitizer, then the address sanitizer
-	@$(HARNESS)/run-tests --sanitize thread $(if $(FILTER),--filter '$(FILTER)')
-	@$(HARNESS)/run-tests --sanitize address $(if $(FILTER),--filter '$(FILTER)')
+sanitize: setup ## The tests under the thread sanitizer, then the address sanitizer; FILTER=pattern runs some
+	@status=0; for kind in thread address; do \
+	    $(HARNESS)/run-tests --sanitize $$kind $(if $(FILTER),--filter '$(FILTER)') || status=1; \
+	done; exit $$status
 
 bench: setup ## Throughput, latency and CPU against a C and a Python server
 	@exec Tests/Benchmarks/run

@@ -53,6 +53,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CSSL", pkgConfig: "libssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CSystemShims"),
 
         // Values and formats: no I/O.
@@ -85,7 +86,7 @@ let package = Package(
         library("DiskImages", ["Support", "HostBackend", "JSONCodec", "CCrypto", logging, subprocess, system]),
         library(
             "DiskTransfer",
-            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSystemShims", logging, system]
+            ["Support", "HostBackend", "DiskImages", "JSONCodec", "CSSL", "CSystemShims", logging, system]
         ),
         library("NovaObjects", ["Support", "JSONCodec"]),
         library(
@@ -129,7 +130,7 @@ let package = Package(
         ),
 
         // What tells whether a host does what it has to.
-        library("HostConformance", ["HostBackend"]),
+        library("HostConformance", ["Support", "HostBackend"]),
         library(
             "PluginKit",
             ["Support", "HostBackend", "HostConformance", "JSONCodec", "CSystemShims", subprocess, system]
@@ -211,7 +212,9 @@ let package = Package(
         tests(
             "PluginHostTests",
             [
-                "PluginHost", "PluginProtocol", "HostBackend", "HostConformance", "JSONCodec", "Support", logging,
+                "PluginHost", "PluginServer", "PluginProtocol", "HostBackend", "HostConformance", "JSONCodec",
+                "Support",
+                logging,
             ]
         ),
         tests("QMPTests", ["QMP", "Processes", "Support", "CSystemShims", logging]),
@@ -249,7 +252,7 @@ let package = Package(
             ]
         ),
         tests("NovaObjectsTests", ["NovaObjects", "JSONCodec", "Support"]),
-        tests("NovaTests", ["JSONCodec", "Support", subprocess]),
+        tests("NovaTests", ["JSONCodec", "NovaCompute", "NovaObjects", "Support", subprocess]),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),
         tests("PythonPluginTests", []),

@@ -1,5 +1,6 @@
 package import AMQPModel
 package import Logging
+import Support
 import Synchronization
 
 /// A lasting relation with a broker: consumes, publishes, keeps its topology and recovers from every loss.
@@ -203,7 +204,7 @@ package final class BrokerSession: Sendable {
     package func publish(_ message: OutboundMessage, declaring steps: [TopologyStep] = []) async throws
         -> PublishOutcome
     {
-        let waiter = OutcomeWaiter()
+        let waiter = OneShot<PublishOutcome>()
         publish(
             OutboundEntry(message: message, declaring: steps, isAwaited: true) { waiter.resolve(.success($0)) }
         )

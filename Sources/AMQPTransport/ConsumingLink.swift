@@ -73,7 +73,7 @@ final class ConsumingLink: Link {
     }
 
     private func submit(_ steps: [TopologyStep]) {
-        _ = runner.submit(steps.map { .declare($0) })
+        _ = declarations.submit(steps.map { .declare($0) })
     }
 
     override func ended(code: UInt16?, reason: String) {
@@ -204,13 +204,13 @@ final class ConsumingLink: Link {
 
     // MARK: - Topology
 
-    override func runnerEnded(_ outcome: DeclarationRunner.Outcome) {
+    override func declarationsEnded(_ outcome: Declarations.Outcome) {
         if case .finished = outcome { settleTopology() }
     }
 
     /// Starts the consumers whose queues are declared; when all consume, everything asked for is in place.
     private func settleTopology() {
-        guard channel == .open, runner.isIdle, recoverAt == .never else { return }
+        guard channel == .open, declarations.isIdle, recoverAt == .never else { return }
         if isStopped { return }
         for consumer in topology.consumers where consumers[consumer.tag] == nil {
             consumers[consumer.tag] = .asked
@@ -245,7 +245,7 @@ final class ConsumingLink: Link {
     /// Has queues deleted, once at most: an orderly end must not hang on them.
     func deleteQueues(_ queues: [String]) {
         guard wire != nil, !queues.isEmpty else { return }
-        _ = runner.submit(queues.map { .deleteQueue($0) }, attempts: 1)
+        _ = declarations.submit(queues.map { .deleteQueue($0) }, attempts: 1)
     }
 
     private func cancel(_ tag: String) {

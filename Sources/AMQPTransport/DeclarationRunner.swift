@@ -2,7 +2,8 @@ import AMQPModel
 import DequeModule
 import Support
 
-/// Declares objects on a channel of their own, so that a failure there disturbs neither consumers nor publishes.
+/// Declares objects on one channel that is there for nothing else, so that a failure there disturbs neither consumers
+/// nor publishes. ``Declarations`` has one or more of them.
 ///
 /// The steps of a job are all sent before the first answer is read, which makes thousands of queues a matter of one
 /// round trip. The broker answers in order and closes the channel at the first step that fails; the steps after it
@@ -42,6 +43,7 @@ struct DeclarationRunner {
     private var jobs: Deque<Job> = []
     private var sent = 0
     private var answered = 0
+    /// Objects that exist with other properties and are only asked for.
     private var passive: Set<TopologyStep> = []
     private var backoff: Backoff
     private var resumeAt = Moment(nanoseconds: 0)
@@ -56,14 +58,18 @@ struct DeclarationRunner {
     /// Nothing is under way or waiting.
     var isIdle: Bool { jobs.isEmpty }
 
-    /// Adds a job; jobs run one after the other. Consumer steps are not for this channel and are left out.
+    /// Adds a job of at least one item; jobs run one after the other.
+    @discardableResult
     mutating func submit(_ items: [Item], attempts: Int? = nil) -> Int {
         nextID += 1
-        jobs.append(Job(id: nextID, items: items.filter { !$0.isConsumer }, attemptsLeft: attempts))
+        jobs.append(Job(id: nextID, items: items, attemptsLeft: attempts))
         return nextID
     }
 
     mutating func connected() { isConnected = true }
+
+    /// An object was found on another channel to exist with other properties.
+    mutating func usePassively(_ step: TopologyStep) { passive.insert(step) }
 
     /// The connection is gone and all jobs with it; what is needed on the next one is submitted anew.
     mutating func disconnected() {
@@ -96,12 +102,6 @@ struct DeclarationRunner {
             sent = job.items.count
             return methods
         }
-    }
-
-    /// An empty job is finished without asking anybody.
-    mutating func finishEmpty() -> Outcome? {
-        guard isConnected, let job = jobs.first, job.items.isEmpty else { return nil }
-        return finish()
     }
 
     mutating func channelOpened() {
@@ -152,7 +152,7 @@ struct DeclarationRunner {
 }
 
 extension DeclarationRunner.Item {
-    fileprivate var isConsumer: Bool {
+    var isConsumer: Bool {
         if case .declare(.consumer) = self { true } else { false }
     }
 

@@ -5,12 +5,11 @@ import Synchronization
 
 /// One of a session's two connections, over all its reconnections. Confined to the I/O thread.
 ///
-/// Channel 1 carries messages, channel 2 declarations. This class connects, keeps alive, declares, reads and writes;
+/// Channel 1 carries messages, the few after it declarations. This class connects, keeps alive, declares, reads and writes;
 /// what flows on channel 1 is its subclasses' part. Connecting blocks and happens on a helper thread, one per link at
 /// a time; the other link goes on meanwhile.
 class Link {
     static let messageChannel: UInt16 = 1
-    static let declarationChannel: UInt16 = 2
     /// So much is read in one go before the other link and the outbox have their turn.
     private static let framesPerTurn = 4096
     private static let retryPause = Duration.milliseconds(2)
@@ -21,7 +20,7 @@ class Link {
     var arena = WireArena()
     private(set) var lifecycle: ConnectionLifecycle
     private(set) var wire: WireConnection?
-    var runner: DeclarationRunner
+    var declarations: Declarations
     private var heartbeat = HeartbeatClock(seconds: 0, now: .never)
     private var helper: IOThread?
     private var writeWaits = false
@@ -41,7 +40,7 @@ class Link {
             backoff: core.options.reconnect,
             refusedPause: core.settings.refusedPause
         )
-        runner = DeclarationRunner(refusedPause: core.settings.refusedPause)
+        declarations = Declarations(refusedPause: core.settings.refusedPause)
     }
 
     // MARK: - For subclasses
@@ -51,7 +50,7 @@ class Link {
     /// The connection is gone; `code` is the broker's when it closed the connection.
     func ended(code: UInt16?, reason: String) {}
     func receivedMessageFrame(_ frame: InboundFrame, _ wire: WireConnection, now: Moment) throws(TransportError) {}
-    func runnerEnded(_ outcome: DeclarationRunner.Outcome) {}
+    func declarationsEnded(_ outcome: Declarations.Outcome) {}
     /// Encodes what is to be sent on channel 1; `true` when there is more than was encoded.
     func serviceMessages(now: Moment) -> Bool { false }
     func blockedChanged(_ reason: String?) {}
@@ -109,8 +108,10 @@ class Link {
     }
 
     func runDeclarations(now: Moment) {
-        while let outcome = runner.finishEmpty() { handle(outcome) }
-        for method in runner.next(now: now) { send(method, channel: Self.declarationChannel) }
+        while let outcome = declarations.finishEmpty() { handle(outcome) }
+        for (channel, methods) in declarations.next(now: now) {
+            for method in methods { send(method, channel: channel) }
+        }
     }
 
     func flush(now: Moment) {
@@ -132,7 +133,7 @@ class Link {
     }
 
     var wakeAt: Moment {
-        let connected = min(heartbeat.wakeAt, writeAgainAt, runner.wakeAt, messagesWakeAt)
+        let connected = min(heartbeat.wakeAt, writeAgainAt, declarations.wakeAt, messagesWakeAt)
         return wire == nil ? lifecycle.wakeAt : connected
     }
 
@@ -162,20 +163,20 @@ class Link {
         switch wire.channel {
         case Self.messageChannel:
             try receivedMessageFrame(frame, wire, now: now)
-        case Self.declarationChannel:
-            handleDeclaration(frame, now: now)
+        case let channel where Declarations.has(channel):
+            handleDeclaration(frame, channel, now: now)
         default:
             try handleConnection(frame, now: now)
         }
     }
 
-    private func handleDeclaration(_ frame: InboundFrame, now: Moment) {
+    private func handleDeclaration(_ frame: InboundFrame, _ channel: UInt16, now: Moment) {
         switch frame {
-        case .channelOpenOk: runner.channelOpened()
-        case .declarationOk: if let outcome = runner.answer() { handle(outcome) }
+        case .channelOpenOk: declarations.channelOpened(channel)
+        case .declarationOk: if let outcome = declarations.answer(channel) { handle(outcome) }
         case .channelClose(let code, let text):
-            send(.channelCloseOk, channel: Self.declarationChannel)
-            if let outcome = runner.channelClosed(code: code, text: text, now: now) { handle(outcome) }
+            send(.channelCloseOk, channel: channel)
+            if let outcome = declarations.channelClosed(channel, code: code, text: text, now: now) { handle(outcome) }
         default: break
         }
         runDeclarations(now: now)
@@ -189,7 +190,7 @@ class Link {
         case .paused(let step, let text): core.report(.topologyFailed(step, text: text))
         case .finished, .failed: break
         }
-        runnerEnded(outcome)
+        declarationsEnded(outcome)
     }
 
     private func handleConnection(_ frame: InboundFrame, now: Moment) throws(TransportError) {
@@ -249,7 +250,7 @@ class Link {
             status.generation += 1
             status.state = .settingUp
         }
-        runner.connected()
+        declarations.connected(channelMaximum: connection.channelMaximum)
         opened(now: now)
     }
 
@@ -275,7 +276,7 @@ class Link {
         hasInputLeft = false
         isReady = false
         heartbeat = HeartbeatClock(seconds: 0, now: now)
-        runner.disconnected()
+        declarations.disconnected()
         generation += 1
         let permanent = !error.isTransient
         if isClosing { lifecycle.close() } else { lifecycle.lost(permanent: permanent, now: now) }

@@ -37,11 +37,20 @@ struct OutboundLedger {
         var entry: OutboundEntry?
         /// How often the broker refused it so far.
         var refusals = 0
+        /// How often the broker closed the channel over it so far.
+        var closes = 0
     }
 
+    /// Pause after the first refusal of a message; after each further one twice as long, up to the other.
+    private static let firstPause = Duration.milliseconds(50)
+    private static let longestPause = Duration.seconds(1)
+
     private let maximumAttempts: Int
+    private let refusedAttempts: Int
     private var queued: Deque<Slot> = []
     private var unconfirmed: Deque<Slot> = []
+    /// Refused messages, which are queued again when their pause is over.
+    private var refused: [(slot: Slot, until: Moment)] = []
     /// Outcomes of messages that were sent back and whose confirmations are still to come, by publish number.
     private var returned: [UInt64: PublishOutcome] = [:]
     /// Publish number of `unconfirmed.first` on the present channel.
@@ -52,10 +61,17 @@ struct OutboundLedger {
     /// Messages to be sent one by one, because one of them made the broker close the channel and nobody knows which.
     private var suspects = 0
 
-    init(maximumAttempts: Int) { self.maximumAttempts = maximumAttempts }
+    /// - Parameters:
+    ///   - maximumAttempts: of a message over which the channel closes.
+    ///   - refusedAttempts: of a message that is refused.
+    init(maximumAttempts: Int, refusedAttempts: Int) {
+        self.maximumAttempts = maximumAttempts
+        self.refusedAttempts = refusedAttempts
+    }
 
-    var queuedCount: Int { queued.count }
-    var isEmpty: Bool { queued.isEmpty && unconfirmedCount == 0 }
+    var isEmpty: Bool { queued.isEmpty && unconfirmedCount == 0 && refused.isEmpty }
+    /// When ``resumeRefused(now:)`` has something to do.
+    var resumeAt: Moment { refused.lazy.map(\.until).min() ?? .never }
     /// What the next message needs to be declared first.
     var nextDeclaring: [TopologyStep]? { queued.first?.entry?.declaring }
 
@@ -90,20 +106,27 @@ struct OutboundLedger {
         }
     }
 
-    /// `basic.nack`: the message goes to the front of the queue, or is given up after the last attempt.
-    mutating func refuse(_ number: UInt64, multiple: Bool, into finished: inout [Finished]) {
-        var again: [Slot] = []
+    /// `basic.nack`: the message waits for a while and goes to the front of the queue, or is given up after the last
+    /// attempt. A quorum queue refuses what it is sent while it has no leader, which it has again in a moment.
+    mutating func refuse(_ number: UInt64, multiple: Bool, now: Moment, into finished: inout [Finished]) {
         settle(number, multiple) { ledger, position in
             _ = ledger.takeReturned(ledger.firstNumber + UInt64(position))
             var slot = ledger.finish(position)
             slot.refusals += 1
-            if slot.refusals < ledger.maximumAttempts {
-                again.append(slot)
+            if slot.refusals < ledger.refusedAttempts {
+                let pause = min(Self.firstPause * (1 << min(slot.refusals - 1, 10)), Self.longestPause)
+                ledger.refused.append((slot, now + pause))
             } else if let entry = slot.entry {
                 finished.append((entry, .failed("the broker refused the message \(slot.refusals) times")))
             }
         }
-        queued.prepend(contentsOf: again)
+    }
+
+    /// Queues the refused messages whose pause is over, in front and in their order.
+    mutating func resumeRefused(now: Moment) {
+        guard resumeAt <= now else { return }
+        queued.prepend(contentsOf: refused.lazy.filter { $0.until <= now }.map(\.slot))
+        refused.removeAll { $0.until <= now }
     }
 
     /// `basic.return`: marks the oldest unconfirmed message it can belong to. The return does not carry the publish
@@ -139,8 +162,8 @@ struct OutboundLedger {
         }
         reset()
         suspects = max(0, suspects - 1)
-        culprit.refusals += 1
-        if entry.declaring.isEmpty || culprit.refusals >= maximumAttempts {
+        culprit.closes += 1
+        if entry.declaring.isEmpty || culprit.closes >= maximumAttempts {
             finished.append((entry, .failed(text)))
         } else {
             queued.prepend(culprit)
@@ -150,10 +173,11 @@ struct OutboundLedger {
 
     /// Gives up everything.
     mutating func failAll(_ reason: String, into finished: inout [Finished]) {
-        for slot in unconfirmed + queued {
+        for slot in unconfirmed + refused.map(\.slot) + queued {
             if let entry = slot.entry { finished.append((entry, .failed(reason))) }
         }
         queued.removeAll()
+        refused.removeAll()
         suspects = 0
         reset()
     }

@@ -47,7 +47,10 @@ final class PublishingLink: Link {
     private var finished: [OutboundLedger.Finished] = []
 
     init(core: SessionCore) {
-        ledger = OutboundLedger(maximumAttempts: core.settings.publishAttempts)
+        ledger = OutboundLedger(
+            maximumAttempts: core.settings.publishAttempts,
+            refusedAttempts: core.settings.refusedAttempts
+        )
         assembler = MessageAssembler(maximumBytes: core.settings.maximumMessageBytes)
         super.init(role: .publishing, core: core)
     }
@@ -62,11 +65,11 @@ final class PublishingLink: Link {
     /// Whether the next wait may pass over what the broker says here.
     private var canReadLater: Bool {
         readAt != .never && !mustRead && ledger.awaitedCount == 0 && ledger.unconfirmedCount < Self.confirmBatch
-            && !isBlocked && channel == .open && runner.isIdle && !isClosing
+            && !isBlocked && channel == .open && declarations.isIdle && !isClosing
     }
 
     override var takesInput: Bool { !canReadLater }
-    override var messagesWakeAt: Moment { canReadLater ? readAt : .never }
+    override var messagesWakeAt: Moment { min(canReadLater ? readAt : .never, ledger.resumeAt) }
 
     /// Confirmations have probably come while others were busy, enough of them to be worth a look.
     var expectsInput: Bool { readAt != .never && ledger.unconfirmedCount >= Self.expectedBatch }
@@ -107,6 +110,7 @@ final class PublishingLink: Link {
 
     override func serviceMessages(now: Moment) -> Bool {
         if readAt <= now { mustRead = true }
+        ledger.resumeRefused(now: now)
         return pump(now: now)
     }
 
@@ -175,12 +179,12 @@ final class PublishingLink: Link {
             waiting[position].entries.append(entry)
             return
         }
-        let job = runner.submit(steps.map { .declare($0) }, attempts: Self.declarationAttempts)
+        let job = declarations.submit(steps.map { .declare($0) }, attempts: Self.declarationAttempts)
         waiting.append(Waiting(job: job, steps: steps, entries: [entry]))
         runDeclarations(now: now)
     }
 
-    override func runnerEnded(_ outcome: DeclarationRunner.Outcome) {
+    override func declarationsEnded(_ outcome: Declarations.Outcome) {
         switch outcome {
         case .finished(let job):
             guard let done = removeWaiting(job) else { return }
@@ -210,7 +214,7 @@ final class PublishingLink: Link {
             ledger.confirm(number, multiple: multiple, into: &finished)
             finishAll()
         case .refused(let number, let multiple):
-            ledger.refuse(number, multiple: multiple, into: &finished)
+            ledger.refuse(number, multiple: multiple, now: now, into: &finished)
             finishAll()
         case .confirmSelectOk:
             channel = .open

@@ -147,7 +147,7 @@ final class SessionLoop {
             consuming.deleteQueues(keepsQueues ? [] : core.settings.deleteOnClose)
             phase = .deleting(until: now + Self.goodbye)
         }
-        if case .deleting(let until) = phase, consuming.wire == nil || consuming.runner.isIdle || until <= now {
+        if case .deleting(let until) = phase, consuming.wire == nil || consuming.declarations.isIdle || until <= now {
             consuming.service(now: now)
             consuming.beginClose(now: now)
             publishing.beginClose(now: now)

@@ -11,8 +11,11 @@ package struct SessionSettings: Sendable {
     /// Above either of these two the session stops taking deliveries until half of it is left.
     package var outboundMessages: Int
     package var outboundBytes: Int
-    /// How often a message is sent at most when the broker refuses it (`basic.nack`) or closes the channel over it.
+    /// How often a message is sent at most when the broker closes the channel over it.
     package var publishAttempts: Int
+    /// How often a message is sent at most when the broker refuses it (`basic.nack`), with pauses that grow to a second.
+    /// Quorum queues refuse while they elect a leader: hundreds of them at once, on busy nodes, for half a minute and more.
+    package var refusedAttempts: Int
     /// How many published messages may wait for their confirmation before further ones are held back.
     package var unconfirmedLimit: Int
     /// Queues to delete when the session is closed in order.
@@ -28,6 +31,7 @@ package struct SessionSettings: Sendable {
         outboundMessages: Int = 20_000,
         outboundBytes: Int = 256 << 20,
         publishAttempts: Int = 3,
+        refusedAttempts: Int = 150,
         unconfirmedLimit: Int = 10_000,
         deleteOnClose: [String] = [],
         refusedPause: Duration = .seconds(1)
@@ -38,6 +42,7 @@ package struct SessionSettings: Sendable {
         self.outboundMessages = outboundMessages
         self.outboundBytes = outboundBytes
         self.publishAttempts = publishAttempts
+        self.refusedAttempts = refusedAttempts
         self.unconfirmedLimit = unconfirmedLimit
         self.deleteOnClose = deleteOnClose
         self.refusedPause = refusedPause

@@ -54,12 +54,13 @@ package struct DrainPlan: Sendable {
         moved += 1
     }
 
+    /// - Parameter isFinal: no other destination would do better.
     /// - Returns: whether another destination is left to be tried.
-    package mutating func failed(_ move: Move) -> Bool {
+    package mutating func failed(_ move: Move, isFinal: Bool = false) -> Bool {
         guard var candidate = moving.removeValue(forKey: move.instance.uuid) else { return false }
         load[move.destination, default: 1] -= 1
         candidate.open.remove(move.destination)
-        guard !candidate.open.isEmpty else { return false }
+        guard !isFinal, !candidate.open.isEmpty else { return false }
         waiting.append(candidate)
         return true
     }

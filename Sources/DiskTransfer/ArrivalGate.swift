@@ -12,6 +12,8 @@ package final class ArrivalGate: Sendable {
     package struct Expected: Sendable {
         package let uuid: InstanceUUID
         package let migration: String
+        /// What the certificate has to be for; `nil` = nobody has TLS.
+        fileprivate let name: String?
     }
 
     private struct State {
@@ -25,17 +27,25 @@ package final class ArrivalGate: Sendable {
     private static let mostExpected = 4096
 
     package let address: String
+    private let tls: MigrationCertificates?
     private let listener: MigrationListener
     private let state = Mutex(State())
 
-    /// - Parameter serve: called on a thread of its own with each connection that has shown a key.
+    /// - Parameters:
+    ///   - ports: which to listen at one of; `nil` = any.
+    ///   - tls: with it, only who has a certificate of the authority is listened to, and may bring a key only if the
+    ///     certificate is for the name that the key is expected of.
+    ///   - serve: called on a thread of its own with each connection that has shown a key.
     package init(
         _ address: String,
+        ports: ClosedRange<Int>? = nil,
+        tls: MigrationCertificates? = nil,
         limit: Duration,
         serve: @escaping @Sendable (MigrationSocket, Expected) -> Void
     ) throws(BackendError) {
         self.address = address
-        listener = try MigrationListener(address)
+        self.tls = tls
+        listener = try MigrationListener(address, ports: ports)
         do {
             try ReactorThread.start(name: "arrivals") { [self, listener] in
                 while let socket = listener.accept() {
@@ -50,13 +60,21 @@ package final class ArrivalGate: Sendable {
 
     package var port: Int { listener.port }
 
+    /// - Parameter name: the name, or address, in the certificate of whoever comes; needed with TLS.
     /// - Returns: the key that whoever comes has to bring.
-    package func expect(_ uuid: InstanceUUID, _ migration: String) throws(BackendError) -> String {
+    package func expect(
+        _ uuid: InstanceUUID,
+        _ migration: String,
+        from name: String? = nil
+    ) throws(BackendError) -> String {
+        guard tls == nil || name != nil else {
+            throw BackendError(.invalidArgument, "the source does not say whose certificate it will show")
+        }
         let key = UniqueID.make() + UniqueID.make()
         let hasRoom = state.withLock { state in
             state.expected = state.expected.filter { $0.value.uuid != uuid }
             guard state.expected.count < Self.mostExpected, !state.stopped else { return false }
-            state.expected[key] = Expected(uuid: uuid, migration: migration)
+            state.expected[key] = Expected(uuid: uuid, migration: migration, name: name)
             return true
         }
         guard hasRoom else { throw BackendError(.resourceExhausted, "too many machines are expected here") }
@@ -94,11 +112,18 @@ package final class ArrivalGate: Sendable {
     /// Takes the key of a connection, which is valid once.
     private func greet(_ socket: MigrationSocket) -> Expected? {
         do throws(BackendError) {
+            if let tls { try socket.secure(with: tls) }
             let (kind, content) = try MigrationFrame.receive(on: socket)
             guard kind == .hello, let key = try MigrationFrame.object(content)["key"]?.stringValue else { return nil }
             guard let expected = state.withLock({ $0.expected.removeValue(forKey: key) }) else {
                 try MigrationFrame.send(.failed, Array("nobody is expected with this key".utf8), on: socket)
                 return nil
+            }
+            if let name = expected.name {
+                do throws(BackendError) { try socket.checkPeer(name) } catch {
+                    try MigrationFrame.send(.failed, Array(error.message.utf8), on: socket)
+                    return nil
+                }
             }
             try MigrationFrame.send(.ok, on: socket)
             return expected

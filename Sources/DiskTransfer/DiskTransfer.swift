@@ -20,16 +20,28 @@ package final class DiskTransfer: DiskCarrier {
     private static let patience = Duration.seconds(5)
 
     private let address: String
+    private let ports: ClosedRange<Int>?
+    private let tls: MigrationCertificates?
     private let bandwidth: Int?
     private let limit: Duration
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - address: where this host listens, once a disk is expected.
+    ///   - ports: which to listen at one of; `nil` = any.
+    ///   - tls: with what connections are encrypted; `nil` = not at all.
     ///   - bandwidth: bytes a second that one transfer sends; `nil` = any number.
     ///   - limit: how long a connection may stand still.
-    package init(address: String, bandwidth: Int? = nil, limit: Duration = .seconds(30)) {
+    package init(
+        address: String,
+        ports: ClosedRange<Int>? = nil,
+        tls: MigrationCertificates? = nil,
+        bandwidth: Int? = nil,
+        limit: Duration = .seconds(30)
+    ) {
         self.address = address
+        self.ports = ports
+        self.tls = tls
         self.bandwidth = bandwidth
         self.limit = limit
     }
@@ -38,20 +50,29 @@ package final class DiskTransfer: DiskCarrier {
 
     // MARK: Destination
 
-    package func expect(_ uuid: InstanceUUID, transfer: String, disks: [CarriedDisk]) async throws -> JSONObject {
+    package var offer: JSONObject { ["tls": .bool(tls != nil)] }
+
+    package func expect(
+        _ uuid: InstanceUUID,
+        transfer: String,
+        disks: [CarriedDisk],
+        from source: JSONObject
+    ) async throws -> JSONObject {
         let gate = try state.withLock { state throws(BackendError) in
             state.expected[transfer] = Dictionary(disks.map { ($0.number, $0.path) }) { $1 }
             if let gate = state.gate { return gate }
-            let gate = try ArrivalGate(address, limit: limit) { [weak self] socket, expected in
+            let gate = try ArrivalGate(address, ports: ports, tls: tls, limit: limit) { [weak self] socket, expected in
                 self?.serve(socket, expected.migration)
             }
             state.gate = gate
             return gate
         }
-        return [
+        var way: JSONObject = [
             "address": .string(address), "port": .int(Int64(gate.port)),
-            "key": .string(try gate.expect(uuid, transfer)),
+            "key": .string(try gate.expect(uuid, transfer, from: tls == nil ? nil : source["tls_name"]?.stringValue)),
         ]
+        if let tls { way["tls_name"] = .string(tls.name ?? address) }
+        return way
     }
 
     package func forget(_ transfer: String) {
@@ -87,6 +108,12 @@ package final class DiskTransfer: DiskCarrier {
 
     // MARK: Source
 
+    package func agree(to offer: JSONObject) throws -> JSONObject {
+        try MigrationCertificates.agree(ours: tls, theirs: offer["tls"]?.boolValue ?? false)
+        guard let tls else { return [:] }
+        return ["tls_name": .string(tls.name ?? address)]
+    }
+
     package func send(
         _ disks: [CarriedDisk],
         to way: JSONObject,
@@ -96,8 +123,11 @@ package final class DiskTransfer: DiskCarrier {
             let key = way["key"]?.stringValue
         else { throw BackendError(.invalidArgument, "the destination names no way for disks") }
         let thread = BlockingPool(label: "vmops.disks", width: 1)
-        let limit = limit
-        let socket = try await thread.run { try MigrationSocket.connect(to: address, port: Int(port), limit: limit) }
+        // Whoever answers without TLS where it was agreed on is not listened to.
+        let (limit, tls, name) = (limit, tls, way["tls_name"]?.stringValue)
+        let socket = try await thread.run {
+            try MigrationSocket.connect(to: address, port: Int(port), limit: limit, tls: tls, name: name)
+        }
         try await withTaskCancellationHandler {
             defer { socket.interrupt() }
             do {

@@ -17,11 +17,23 @@ package struct CarriedDisk: Sendable, Hashable {
 /// What has arrived of a file stays when the connection ends or a worker dies: another ``send(_:to:progress:)`` of the
 /// same transfer goes on from there. A file gets its name only when it is there whole, as its checksum says.
 package protocol DiskCarrier: Sendable {
+    /// At the destination: what the source has to know before anything begins.
+    var offer: JSONObject { get }
+
+    /// At the source: what the destination has to know of it. Throws `invalidArgument` when disks cannot go there.
+    func agree(to offer: JSONObject) throws -> JSONObject
+
     /// At the destination: lets the disks of `transfer` come, each to its path, which must not exist unless it came by
     /// this transfer. A repetition makes the earlier way invalid.
     ///
+    /// - Parameter source: what the source has said when it agreed.
     /// - Returns: the way here, for the source; valid for one connection.
-    func expect(_ uuid: InstanceUUID, transfer: String, disks: [CarriedDisk]) async throws -> JSONObject
+    func expect(
+        _ uuid: InstanceUUID,
+        transfer: String,
+        disks: [CarriedDisk],
+        from source: JSONObject
+    ) async throws -> JSONObject
 
     /// At the destination: nothing comes by that transfer any more; what has begun is stopped. Files stay.
     func forget(_ transfer: String)

@@ -40,6 +40,8 @@ package struct ConformanceCheck: Sendable, CustomStringConvertible {
 
     /// Every check.
     package static var all: [ConformanceCheck] {
-        hosts + lifecycle + states + errors + interruptions + consoles + disks + devices + events + restarts
+        hosts + lifecycle + states + errors + interruptions + foreigners + consoles + disks + devices + events
+            + restarts
+            + migrations
     }
 }

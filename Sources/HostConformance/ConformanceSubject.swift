@@ -22,12 +22,51 @@ package protocol ConformanceSubject: Sendable {
 
     /// Whether paths are files of this machine.
     var hasLocalFiles: Bool { get }
+
+    /// A machine of the hypervisor that is somebody else's; `nil` = none is known.
+    var foreign: ForeignMachine? { get }
+
+    /// A second host of the kind, in service, that machines of this one can move to. It is given up by ``end()``.
+    ///
+    /// - Parameter sharing: whether both see one directory with the files of the instances.
+    /// - Throws: ``CheckSkipped`` with the reason when there is none to try with.
+    func destination(sharing: Bool) async throws -> any ConformanceSubject
+
+    /// How a source knows this host when it is a destination (plugin protocol, section 7.6).
+    var address: String { get }
+
+    /// The definition of a machine that comes from another host: the same, its files in a directory of this host, which
+    /// is there. For a host that shares the directory this is the same one, by whatever name.
+    func arriving(_ spec: MachineSpec) async throws -> MachineSpec
+
+    /// Gives the host up, its machines left as they are.
+    func end() async
+}
+
+/// A machine that vmops did not make.
+package struct ForeignMachine: Sendable, Hashable {
+    package var name: String
+    /// What the hypervisor itself has for its uuid, if instances could have the same.
+    package var uuid: InstanceUUID?
+
+    package init(name: String, uuid: InstanceUUID? = nil) {
+        self.name = name
+        self.uuid = uuid
+    }
 }
 
 extension ConformanceSubject {
     package var machineCount: Int { 20 }
     package var hasLocalFiles: Bool { true }
     package func newInterface() -> NetworkInterface? { nil }
+    package var foreign: ForeignMachine? { nil }
+    package var address: String { "conformance" }
+    package func arriving(_ spec: MachineSpec) async throws -> MachineSpec { spec }
+    package func end() async { await host.disconnect() }
+
+    package func destination(sharing: Bool) async throws -> any ConformanceSubject {
+        throw CheckSkipped("there is no second host to move machines to")
+    }
 
     /// A definition that this host can start.
     package func newSpec(_ name: String) async throws -> MachineSpec { try await newSpec(name, bare: false) }

@@ -23,8 +23,18 @@ extension Conductor {
         expected: [TaskState?]?,
         context: JSONObject
     ) async throws -> Outcome {
+        try await save(instance, changes, states: expected?.map { $0?.rawValue }, context: context)
+    }
+
+    /// The same with task states by name, for those that a worker of ours never sets itself.
+    package func save(
+        _ instance: NovaInstance,
+        _ changes: JSONObject,
+        states: [String?]?,
+        context: JSONObject
+    ) async throws -> Outcome {
         let object = settings.versions.change(NovaInstance.className, identity: instance.identity, changes)
-        let states = expected?.map { $0.map { JSONValue.string($0.rawValue) } ?? .null }
+        let states = states?.map { $0.map(JSONValue.string) ?? .null }
         let kwargs: JSONObject = states.map { ["expected_task_state": .array($0)] } ?? [:]
         do {
             _ = try await act("save", on: object, kwargs, context: context)

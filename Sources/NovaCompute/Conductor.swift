@@ -41,16 +41,20 @@ package struct Conductor: Sendable {
         _ kwargs: JSONObject = [:],
         context: JSONObject
     ) async throws -> (updates: JSONObject, result: JSONValue) {
-        let answer = try await ask(
-            "object_action",
-            [
-                "objinst": object.primitive, "objmethod": .string(method), "args": .array([]),
-                "kwargs": .object(kwargs),
-            ],
-            context
-        )
+        let answer = try await ask("object_action", Self.action(method, object, kwargs), context)
         let parts = answer.arrayValue ?? []
         return (parts.first?.objectValue ?? [:], parts.count > 1 ? parts[1] : .null)
+    }
+
+    /// Runs a method of an object at the conductor, in one attempt: for what is repeated anyway.
+    func actOnce(_ method: String, on object: NovaObject, context: JSONObject) async throws -> JSONValue {
+        try await once("object_action", Self.action(method, object, [:]), context, settings.responseTimeout)
+    }
+
+    private static func action(_ method: String, _ object: NovaObject, _ kwargs: JSONObject) -> JSONObject {
+        [
+            "objinst": object.primitive, "objmethod": .string(method), "args": .array([]), "kwargs": .object(kwargs),
+        ]
     }
 
     /// Runs a method of a class at the conductor.
@@ -109,6 +113,7 @@ package struct Conductor: Sendable {
         try await caller.call(
             .conductor,
             server: nil,
+            namespace: nil,
             method,
             version: Self.version,
             args,

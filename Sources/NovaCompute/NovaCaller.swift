@@ -12,6 +12,7 @@ package enum NovaTopic: Sendable, Hashable {
 package protocol NovaCaller: Sendable {
     /// - Parameters:
     ///   - server: one host of the topic; `nil` = any.
+    ///   - namespace: of the method; `nil` = none.
     ///   - context: passed on as it came.
     ///   - timeout: for the answer.
     ///   - monitorTimeout: ask for signs of life, and give up when there is none for so long.
@@ -20,6 +21,7 @@ package protocol NovaCaller: Sendable {
     func call(
         _ topic: NovaTopic,
         server: String?,
+        namespace: String?,
         _ method: String,
         version: String,
         _ args: JSONObject,

@@ -178,6 +178,7 @@ extension NovaMethods {
             return try await caller.call(
                 topic,
                 server: server,
+                namespace: nil,
                 method,
                 version: "6.0",
                 args,

@@ -17,5 +17,35 @@ package struct NovaSettings: Sendable, Hashable {
     /// Nova's `shutdown_retry_interval`.
     package var shutdownInterval: Duration = .seconds(10)
 
+    /// The version of the service's record: what the control plane takes the host for (Nova's compute RPC, section 1.1).
+    package var serviceVersion = 64
+    /// Between two signs of life.
+    package var reportInterval: Duration = .seconds(10)
+    /// Between two looks at the host's resources; they are also written when an operation has changed them.
+    package var resourceInterval: Duration = .seconds(60)
+    /// Between two comparisons of all instances' states with the database; zero = none but the one at the start.
+    package var syncInterval: Duration = .seconds(600)
+    /// What becomes of a machine here whose record has been deleted.
+    package var deletedAction = DeletedInstanceAction.reap
+    /// What of the host is not for guests.
+    package var reservedMemoryMB = 512
+    package var reservedDiskMB = 0
+    package var cpuAllocationRatio = 4.0
+    package var ramAllocationRatio = 1.0
+    package var diskAllocationRatio = 1.0
+    /// The host's address, if it is to stand in its record.
+    package var address: String?
+
     package init() {}
+}
+
+/// Nova's `running_deleted_instance_action`.
+package enum DeletedInstanceAction: String, Sendable, Hashable, CaseIterable {
+    /// Nothing, and not even a line in the log.
+    case noop
+    case log
+    /// Switched off; its files stay.
+    case shutdown
+    /// Removed with everything that belongs to it.
+    case reap
 }

@@ -35,6 +35,10 @@ package struct NovaInstance: Sendable, Hashable {
     package var host: String? { object["host"]?.stringValue }
     package var taskState: String? { object["task_state"]?.stringValue }
     package var vmState: VMState? { object["vm_state"]?.stringValue.flatMap(VMState.init) }
+    /// Nova's number.
+    package var powerState: Int? { object["power_state"]?.intValue.map { Int($0) } }
+    /// Whether the record is marked deleted.
+    package var isDeleted: Bool { object["deleted"]?.boolValue == true }
     package var displayName: String? { object["display_name"]?.stringValue }
 
     /// The name that hypervisors see: Nova makes it of the number, by its default template.

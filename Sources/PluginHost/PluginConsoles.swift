@@ -7,8 +7,13 @@ import Synchronization
 final class PluginConsoles: Sendable {
     private struct Place {
         var stream: PluginConsoleStream?
+        /// Where the worker before this one ended in order.
+        var kept: UInt64?
         /// It ran before this worker read it.
         var isAdopted = false
+
+        /// The offset behind what was read last.
+        var offset: UInt64? { stream?.offset ?? kept }
     }
 
     private let places = Mutex<[InstanceUUID: Place]>([:])
@@ -16,7 +21,7 @@ final class PluginConsoles: Sendable {
     /// The machine ran when this worker came: what it printed before may be missing.
     func adopt(_ uuid: InstanceUUID) {
         places.withLock { places in
-            if places[uuid] == nil { places[uuid] = Place(isAdopted: true) }
+            places[uuid, default: Place()].isAdopted = true
         }
     }
 
@@ -24,8 +29,17 @@ final class PluginConsoles: Sendable {
 
     /// The offset to begin at; `nil` = wherever the plugin does.
     func resume(_ uuid: InstanceUUID, isResumable: Bool) -> UInt64? {
-        guard isResumable else { return nil }
-        return places.withLock { $0[uuid]?.stream }.flatMap { $0.wasCutOff ? $0.offset : nil }
+        isResumable ? places.withLock { $0[uuid]?.offset } : nil
+    }
+
+    /// Where each console was read last.
+    var offsets: [InstanceUUID: UInt64] { places.withLock { $0.compactMapValues(\.offset) } }
+
+    /// Takes over from an earlier worker, before anything else happens.
+    func keep(_ offsets: [InstanceUUID: UInt64]) {
+        places.withLock { places in
+            for (uuid, offset) in offsets { places[uuid] = Place(kept: offset) }
+        }
     }
 
     /// Takes note of a new stream, and of what is missing in front of it.
@@ -33,13 +47,10 @@ final class PluginConsoles: Sendable {
         places.withLock { places in
             let place = places[uuid]
             let begin = stream.offset
-            if let last = place?.stream, last.wasCutOff {
-                if isResumable, begin >= last.offset {
-                    if begin > last.offset { stream.beginsWithLoss(Int(clamping: begin - last.offset)) }
-                } else {
-                    stream.beginsWithLoss(nil)
-                }
-            } else if place?.isAdopted == true, !isResumable {
+            if isResumable, let last = place?.offset {
+                if begin > last { stream.beginsWithLoss(Int(clamping: begin - last)) }
+                if begin < last { stream.beginsWithLoss(nil) }
+            } else if place?.isAdopted == true || place?.stream?.wasCutOff == true {
                 stream.beginsWithLoss(nil)
             }
             places[uuid] = Place(stream: stream)

@@ -22,6 +22,8 @@ extension PluginHost {
 
     package func prepareIncoming(_ spec: MachineSpec, _ ticket: MigrationTicket) async throws -> MigrationTicket {
         try await share(spec.directory)
+        // Whatever was read here before is not of this machine's life here.
+        consoles.forget(spec.uuid)
         let params: JSONObject = ["spec": .object(spec.record), "ticket": .object(ticket)]
         return try await ask(.migratePrepareIncoming, params, deadline: settings.requestTimeout * 60).object("ticket")
     }
@@ -60,6 +62,7 @@ extension PluginHost {
     package func finishOutgoing(_ uuid: InstanceUUID) async throws {
         guard capabilities.has(.liveMigration) else { return }
         _ = try await ask(.migrateFinishOutgoing, uuid.params)
+        consoles.forget(uuid)
     }
 
     package func takeBack(_ uuid: InstanceUUID) async throws {

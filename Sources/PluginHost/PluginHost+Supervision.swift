@@ -237,6 +237,7 @@ extension PluginHost {
 
     private func follow(_ events: AsyncStream<PluginEvent>, _ link: any PluginLink) async {
         var last: UInt64 = 0
+        var nextInventory = ContinuousClock.now
         for await event in events {
             let isGap = event.sequence != last + 1
             last = event.sequence
@@ -244,6 +245,9 @@ extension PluginHost {
             if event.kind == .removed { consoles.forget(event.uuid) }
             eventHub.post(event.uuid, event.incarnation, event.kind)
             guard isGap else { continue }
+            // A plugin whose events are full of gaps is not asked for more than it can answer.
+            do { try await Task.sleep(until: nextInventory) } catch { return }
+            nextInventory = .now + .seconds(1)
             logger.warning("events of the plugin are missing", metadata: ["before": "\(last)"])
             do throws(PluginError) {
                 try await takeInventory(link)
@@ -299,6 +303,7 @@ extension PluginHost {
                 )
                 machines.append(try MachineSummary(members))
             }
+            guard machines.count <= PluginInventory.limit else { break }
             guard let next = page.text("next"), next != after else { return machines }
             after = next
         }

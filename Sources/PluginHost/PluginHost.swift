@@ -102,6 +102,8 @@ package final class PluginHost: HostBackend {
     /// is in service all the same, and tries again.
     package func connect() async throws {
         try await prepareDirectories()
+        let path = offsetsPath
+        consoles.keep(try await BlockingPool.shared.run { KeptOffsets.take(path) })
         try state.withLock { state throws(BackendError) in
             guard state.supervisor == nil, !state.isStopping else {
                 throw BackendError(.conflict, "host \(name) is connected already")
@@ -128,7 +130,16 @@ package final class PluginHost: HostBackend {
         supervisor?.cancel()
         await supervisor?.value
         eventHub.end()
+        guard supervisor != nil, capabilities.has(.consoleResumable) else { return }
+        let (offsets, path) = (consoles.offsets, offsetsPath)
+        do {
+            try await BlockingPool.shared.run { try KeptOffsets.write(offsets, path) }
+        } catch {
+            logger.warning("the consoles' offsets are not kept", metadata: ["error": "\(error)"])
+        }
     }
+
+    private var offsetsPath: String { directory + "/consoles.json" }
 
     package func events() -> AsyncStream<MachineEvent> { eventHub.subscribe() }
 

@@ -13,6 +13,9 @@ struct PluginInventory: Sendable {
         var kind: MachineEvent.Kind
     }
 
+    /// More machines than any host has: of what a plugin tells beyond them nothing is noted.
+    static let limit = 100_000
+
     private(set) var machines: [InstanceUUID: Known] = [:]
     /// Heard of since the present inventory began: what it says of them may be older.
     private var touched: Set<InstanceUUID> = []
@@ -24,19 +27,24 @@ struct PluginInventory: Sendable {
 
     /// An answer about one machine, or an event.
     mutating func learned(_ uuid: InstanceUUID, _ state: MachineState, _ incarnation: UInt64) {
-        guard incarnation >= machines[uuid]?.incarnation ?? 0 else { return }
+        guard incarnation >= machines[uuid]?.incarnation ?? 0, hasRoom(for: uuid) else { return }
         touched.insert(uuid)
         machines[uuid] = Known(state: state, incarnation: incarnation)
     }
 
     mutating func learned(_ uuid: InstanceUUID, _ state: MachineState) {
+        guard hasRoom(for: uuid) else { return }
         touched.insert(uuid)
         machines[uuid]?.state = state
     }
 
     mutating func removed(_ uuid: InstanceUUID) {
-        touched.insert(uuid)
+        if hasRoom(for: uuid) { touched.insert(uuid) }
         machines[uuid] = nil
+    }
+
+    private func hasRoom(for uuid: InstanceUUID) -> Bool {
+        touched.contains(uuid) || (touched.count < Self.limit && (machines.count < Self.limit || machines[uuid] != nil))
     }
 
     mutating func happened(_ uuid: InstanceUUID, _ incarnation: UInt64, _ kind: MachineEvent.Kind) {

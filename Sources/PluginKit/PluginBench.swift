@@ -13,20 +13,65 @@ final class PluginBench: Sendable {
         var hello: PluginHello?
         var violations: [WireViolation] = []
         var uuids: [InstanceUUID] = []
+        var second: Second?
+    }
+
+    /// The second host, for migrations.
+    private struct Second {
+        let bench: PluginBench
+        let isSharing: Bool
     }
 
     let settings: PluginKitSettings
-    let directory: String
+    /// The host's name on the message queue.
+    let name: String
+    let instances: String
+    private let root: String
+    /// The host's own, as the worker has it: below the state path.
+    private let directory: String
     private let reactor: Reactor
     private let state = Mutex(State())
 
-    /// - Parameter root: an empty one, short enough for a socket's path; whoever made it removes it.
-    init(_ settings: PluginKitSettings, root directory: String) throws {
+    /// - Parameters:
+    ///   - root: an empty one, short enough for a socket's path; whoever made it removes it.
+    ///   - instances: the directory of instances; `nil` = the host has its own.
+    init(
+        _ settings: PluginKitSettings,
+        root: String,
+        name: String = "conformance",
+        instances: String? = nil
+    ) throws {
         self.settings = settings
-        // As the worker has it: the host's own directory below the state path.
-        self.directory = directory + "/conformance"
+        self.root = root
+        self.name = name
+        directory = root + "/" + name
+        self.instances = instances ?? directory + "/instances"
         reactor = try Reactor(name: "plugin-kit")
-        for name in ["instances", "plugin"] { try makeDirectories("\(directory)/conformance/\(name)") }
+        for path in [self.instances, directory + "/plugin"] { try makeDirectories(path) }
+    }
+
+    /// The second host, in directories of its own.
+    ///
+    /// - Parameter sharing: whether it is to see the first one's instances.
+    /// - Throws: ``CheckSkipped`` when there can be none.
+    func second(sharing: Bool) async throws -> PluginBench {
+        if let second = state.withLock({ $0.second }) {
+            if second.isSharing == sharing { return second.bench }
+            await second.bench.cleanUp()
+        }
+        guard settings.shape == .child || settings.secondCommand != nil else {
+            throw CheckSkipped("no second plugin was named (--second-command)")
+        }
+        var settings = settings
+        settings.command = settings.secondCommand ?? settings.command
+        settings.options.merge(settings.secondOptions) { $1 }
+        let (root, instances) = (root + (sharing ? "/b" : "/a"), sharing ? instances : nil)
+        let made = settings
+        let bench = try await BlockingPool.shared.run {
+            try PluginBench(made, root: root, name: "second", instances: instances)
+        }
+        state.withLock { $0.second = Second(bench: bench, isSharing: sharing) }
+        return bench
     }
 
     // MARK: Starting
@@ -43,7 +88,7 @@ final class PluginBench: Sendable {
     /// The members of the handshake that one-shot plugins get with every request.
     var common: JSONObject {
         [
-            "host": "conformance", "instances_directory": .string(directory + "/instances"),
+            "host": .string(name), "instances_directory": .string(instances),
             "state_directory": .string(directory + "/plugin"),
             "options": .object(
                 JSONObject(settings.options.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
@@ -176,6 +221,7 @@ final class PluginBench: Sendable {
 
     /// Ends what runs; what it did wrong is kept.
     func stop() async {
+        await state.withLock { $0.second }?.bench.stop()
         guard let session = state.withLock({ $0.current }) else { return }
         await session.end()
         state.withLock { state in
@@ -186,18 +232,21 @@ final class PluginBench: Sendable {
 
     /// What the plugin did against the protocol since the last call.
     func takeViolations() -> [WireViolation] {
-        state.withLock { state in
-            defer { state.violations = [] }
-            let present = state.current?.look { current in
-                defer { current.violations = [] }
-                return current.violations
+        let others = state.withLock { $0.second }?.bench.takeViolations() ?? []
+        return others
+            + state.withLock { state in
+                defer { state.violations = [] }
+                let present = state.current?.look { current in
+                    defer { current.violations = [] }
+                    return current.violations
+                }
+                return state.violations + (present ?? [])
             }
-            return state.violations + (present ?? [])
-        }
     }
 
     /// Deletes every machine of which a check has made the definition, and ends the plugin.
     func cleanUp() async {
+        await state.withLock { $0.second }?.bench.cleanUp()
         let uuids = state.withLock { $0.uuids }
         if let caller = try? await caller() {
             for uuid in uuids {

@@ -49,7 +49,7 @@ struct PluginCheck: Sendable {
     /// All checks, in the order in which they are made: the handshake first, as nothing goes without it.
     static var all: [PluginCheck] {
         handshake + frames + messages + errors + machines + ConformanceCheck.all.map { PluginCheck($0) } + events
-            + consoles + life + oneShots
+            + consoles + migrations + life + oneShots
     }
 
     /// Makes the check.

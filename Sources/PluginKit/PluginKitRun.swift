@@ -1,3 +1,4 @@
+import Glibc
 import HostBackend
 package import HostConformance
 import Support
@@ -30,6 +31,8 @@ package struct PluginKitRun: Sendable {
     /// - Throws: `SystemCallError` or `FileError` when the kit itself cannot work; what a plugin does is in the report.
     @concurrent
     package func run(_ each: @Sendable (PluginKitLine) async -> Void) async throws -> PluginKitReport {
+        // A one-shot plugin may end without reading what it is given, or be ended. Plugins themselves begin with the default.
+        signal(SIGPIPE, SIG_IGN)
         let directory = "/tmp/vmops-kit-\(UniqueID.make().prefix(8))"
         try await BlockingPool.shared.run { try makeDirectories(directory) }
         let bench: PluginBench

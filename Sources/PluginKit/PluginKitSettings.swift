@@ -36,33 +36,20 @@ package struct PluginKitSettings: Sendable {
     /// The bridge of the interfaces that are attached; the type is the first that the plugin names.
     package var bridge: String?
 
+    /// A second host of the kind, for the checks of migration: what of ``options`` is another there, and the command if
+    /// that is another one.
+    package var secondOptions: [String: String] = [:]
+    package var secondCommand: [String]?
+    /// How the first knows the second; `nil` = the second one's `host` in the handshake.
+    package var secondAddress: String?
+    /// A machine on the hypervisor that is not vmops', and its uuid there if instances could have the same.
+    package var foreignName: String?
+    package var foreignUUID: String?
+
     /// How many machines the check of many machines makes.
     package var machineCount = 20
     /// How often the plugin is killed at a random point.
     package var killRounds = 5
 
     package init(command: [String]) { self.command = command }
-
-    /// The words of a command in one string, as the worker's configuration has it: separated by blanks, kept together by
-    /// quotes of either kind.
-    package static func words(_ text: String) -> [String] {
-        var words: [String] = []
-        var word: String?
-        var quote: Character?
-        for character in text {
-            if let open = quote {
-                if character == open { quote = nil } else { word = (word ?? "") + String(character) }
-            } else if character == "'" || character == "\"" {
-                quote = character
-                word = word ?? ""
-            } else if character == " " || character == "\t" {
-                if let word { words.append(word) }
-                word = nil
-            } else {
-                word = (word ?? "") + String(character)
-            }
-        }
-        if let word { words.append(word) }
-        return words
-    }
 }

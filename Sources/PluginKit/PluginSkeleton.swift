@@ -30,11 +30,12 @@ package struct PluginSkeleton: Sendable {
     ///
     /// - Returns: what to do next, in lines for people.
     package func write(to directory: String) throws -> [String] {
+        let sdk = try sdk.map(Self.found)
         guard mkdir(directory, 0o777) == 0 else {
             throw Failure(description: "\(SystemCallError("mkdir", errno, path: directory))")
         }
         switch language {
-        case .python: return try writePython(directory)
+        case .python: return try writePython(directory, sdk: sdk ?? Self.installedSDK())
         case .swift: return try writeSwift(directory)
         }
     }
@@ -53,19 +54,21 @@ package struct PluginSkeleton: Sendable {
         ]
     }
 
-    private func writePython(_ directory: String) throws -> [String] {
+    private func writePython(_ directory: String, sdk: String?) throws -> [String] {
         try write([("\(name).py", Self.pythonHost)], to: directory)
         guard chmod("\(directory)/\(name).py", 0o755) == 0 else {
             throw Failure(description: "\(SystemCallError("chmod", errno, path: directory))")
         }
         var lines = ["\(directory) is a plugin in Python. Next:"]
-        if let source = sdk ?? Self.installedSDK() {
+        if let source = sdk {
             try makeDirectories("\(directory)/vmops_plugin")
             for file in try namesInDirectory(source) where file.hasSuffix(".py") || file == "py.typed" {
                 try Files.copy("\(source)/\(file)", to: "\(directory)/vmops_plugin/\(file)")
             }
         } else {
-            lines.append("  pip install vmops-plugin    (no SDK was found beside vmopsctl; --sdk names one)")
+            lines.append(
+                "  pip install DIRECTORY    (plugins/python of vmops, which is not beside vmopsctl; or use --sdk)"
+            )
         }
         return lines + [
             "  vmopsctl plugin check 'python3 \(directory)/\(name).py'",
@@ -82,6 +85,14 @@ package struct PluginSkeleton: Sendable {
             // Files of people, not secrets.
             _ = chmod(path, 0o644)
         }
+    }
+
+    /// The SDK that somebody named, itself or the directory that it is in.
+    private static func found(_ path: String) throws -> String {
+        for candidate in [path, path + "/vmops_plugin"] where access("\(candidate)/__init__.py", R_OK) == 0 {
+            return candidate
+        }
+        throw Failure(description: "\(path) is not the Python SDK, nor is it in there: there is no __init__.py")
     }
 
     /// In `share` of the place where this program is installed, or in the checkout that it was built in.

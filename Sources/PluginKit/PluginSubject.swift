@@ -38,6 +38,35 @@ struct PluginSubject: ConformanceSubject {
         )
     }
 
+    // MARK: Others
+
+    var foreign: ForeignMachine? {
+        bench.settings.foreignName.map { name in
+            ForeignMachine(name: name, uuid: bench.settings.foreignUUID.flatMap { InstanceUUID($0) })
+        }
+    }
+
+    func destination(sharing: Bool) async throws -> any ConformanceSubject {
+        guard !sharing || hasLocalFiles else {
+            throw CheckSkipped("the plugin's files are elsewhere: what two hosts share there is not known")
+        }
+        return try await PluginSubject(try await bench.second(sharing: sharing))
+    }
+
+    var address: String { bench.settings.secondAddress ?? bench.name }
+
+    func arriving(_ spec: MachineSpec) async throws -> MachineSpec {
+        bench.remember(spec.uuid)
+        let arriving = spec.moved(to: bench.instances + "/" + spec.uuid.text)
+        guard hasLocalFiles else { return arriving }
+        try await BlockingPool.shared.run { try makeDirectories(arriving.directory) }
+        return arriving
+    }
+
+    func end() async { await bench.stop() }
+
+    // MARK: Machines
+
     func newSpec(_ name: String, bare: Bool) async throws -> MachineSpec {
         try await newSpec(name, bare: bare, metadata: bench.settings.metadata)
     }
@@ -50,7 +79,7 @@ struct PluginSubject: ConformanceSubject {
         var spec = MachineSpec(
             uuid: uuid,
             name: "\(name)-\(uuid.text.prefix(8))",
-            directory: bench.directory + "/instances/" + uuid.text,
+            directory: bench.instances + "/" + uuid.text,
             memoryMB: settings.memoryMB,
             vcpus: 1,
             metadata: metadata

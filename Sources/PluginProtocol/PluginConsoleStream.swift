@@ -12,9 +12,13 @@ package final class PluginConsoleStream: ConsoleStream {
     package static let initialCredit = 256 << 10
     /// Credit is granted in pieces of at least this size, in bytes.
     private static let creditStep = 64 << 10
+    /// Small pieces wait together in chunks of up to this size, in bytes: each chunk costs more than what is in it.
+    private static let chunkBytes = 16 << 10
 
     private struct State {
         var chunks: Deque<[UInt8]> = []
+        /// Whether more bytes may join the last chunk: nothing is lost between them.
+        var isContinuing = false
         /// The offset behind the last byte that came.
         var offset: UInt64
         /// The offset behind the last byte that was taken.
@@ -133,7 +137,14 @@ package final class PluginConsoleStream: ConsoleStream {
             }
             state.credit -= console.bytes.count
             state.offset += UInt64(console.bytes.count)
-            state.chunks.append(console.bytes)
+            if state.isContinuing, let last = state.chunks.indices.last,
+                state.chunks[last].count + console.bytes.count <= Self.chunkBytes
+            {
+                state.chunks[last] += console.bytes
+            } else {
+                state.chunks.append(console.bytes)
+                state.isContinuing = true
+            }
             guard let waiter = state.waiter, let chunk = Self.pop(&state) else { return (nil, nil) }
             state.waiter = nil
             return (nil, { waiter.resume(returning: chunk) })
@@ -146,7 +157,14 @@ package final class PluginConsoleStream: ConsoleStream {
         let isSound = state.withLock { state in
             guard state.end == nil else { return true }
             guard offset == 0 || offset == state.offset, bytes < 1 << 48 else { return false }
-            state.losses.append((state.offset, Int(bytes)))
+            // One loss after the other is one loss, however often it is told.
+            if let last = state.losses.last, let count = last.bytes, last.offset + UInt64(count) == state.offset {
+                guard count < 1 << 56 else { return false }
+                state.losses[state.losses.endIndex - 1].bytes = count + Int(bytes)
+            } else if bytes > 0 {
+                state.losses.append((state.offset, Int(bytes)))
+            }
+            state.isContinuing = false
             state.offset += bytes
             return true
         }

@@ -1,4 +1,5 @@
 import HostBackend
+import Logging
 import PluginProtocol
 import Support
 import Synchronization
@@ -9,15 +10,17 @@ extension PluginServer {
         guard let method = PluginMethod(rawValue: request.method) else {
             throw BackendError(.unimplemented, "there is no method \(PluginText.escaped(request.method, limit: 128))")
         }
-        guard let host else { throw BackendError(.unavailable, "the host is not in service") }
+        guard let (host, paths) = served else { throw BackendError(.unavailable, "the host is not in service") }
         let params = PluginMembers(request.params, of: request.method, code: .invalidArgument)
         switch method {
         case .hostInfo: return try await host.hostInfo().json
         case .hostProbe: try await host.probe()
         case .machineList: return try await list(host, params)
         case .machineGet: return try await host.machine(params.uuid()).json
-        case .machineCreate: try await host.createMachine(Self.checked(params.spec()))
-        case .machineDelete: try await host.deleteMachine(params.uuid())
+        case .machineCreate: try await host.createMachine(paths.instance(params.spec()))
+        case .machineDelete:
+            try await host.deleteMachine(params.uuid())
+            try await left(params.uuid())
         case .machineSetState:
             let deadline = request.deadline.map { Duration.milliseconds($0) } ?? .seconds(3600)
             let state = try await host.setState(params.uuid(), try params.choice("state"), deadline: deadline)
@@ -29,14 +32,15 @@ extension PluginServer {
         case .machineCancelJobs: try await host.cancelJobs(params.uuid())
         case .machineDiagnostics: return ["diagnostics": .object(try await host.diagnostics(params.uuid()))]
         case .machineExportRootDisk:
-            let (path, format) = (try params.string("path"), try params.name("format"))
+            let path = try paths.instanceOrImage(params.string("path"), "path")
+            let format = try params.name("format")
             return try await host.exportRootDisk(params.uuid(), to: path, format: format).json
-        case .instanceRemoveFiles: try await host.removeFiles(params.string("directory"))
+        case .instanceRemoveFiles: try await host.removeFiles(paths.instance(params.string("directory"), "directory"))
         case .consoleOpen: return try await openConsole(host, params)
         case .consoleWrite: try await host.writeConsole(params.uuid(), params.bytes())
         case .consoleClose: await closeConsole(UInt32(clamping: try params.count("stream")))
         case .eventsSubscribe: state.withLock { $0.isSubscribed = true }
-        default: return try await performMore(method, host, params, request)
+        default: return try await performMore(method, host, paths, params, request)
         }
         return [:]
     }
@@ -44,19 +48,24 @@ extension PluginServer {
     private func performMore(
         _ method: PluginMethod,
         _ host: any HostBackend,
+        _ paths: ServedPaths,
         _ params: PluginMembers,
         _ request: PluginRequest
     ) async throws -> JSONObject {
         switch method {
         case .imageGet: return try await host.image(ImageRequest(params)).json
-        case .diskCreate: return try await host.createDisk(DiskRequest(params)).json
-        case .diskInfo: return try await host.diskInfo(params.string("path")).json
+        case .diskCreate: return try await host.createDisk(paths.disk(DiskRequest(params))).json
+        case .diskInfo: return try await host.diskInfo(paths.instanceOrImage(params.string("path"), "path")).json
         case .diskResize:
-            try await host.resizeDisk(params.string("path"), virtualSize: params.count("virtual_size"))
+            let path = try paths.instance(params.string("path"), "path")
+            try await host.resizeDisk(path, virtualSize: params.count("virtual_size"))
         case .configDriveBuild:
             let files = try params.objects("files", of: "file") { ConfigDriveFile($0) }
-            try await host.buildConfigDrive(files, at: params.string("path"))
-        case .machineAttachDisk: try await host.attachDisk(params.disk(), to: params.uuid())
+            try await host.buildConfigDrive(files, at: paths.instance(params.string("path"), "path"))
+        case .machineAttachDisk:
+            let disk = try params.disk()
+            if disk.role != .volume { _ = try paths.instance(disk.path, "disk.path") }
+            try await host.attachDisk(disk, to: params.uuid())
         case .machineDetachDisk: try await host.detachDisk(path: params.string("path"), from: params.uuid())
         case .volumeConnect: return ["path": .string(try await host.connectVolume(VolumeConnection(params)))]
         case .volumeDisconnect: try await host.disconnectVolume(VolumeConnection(params))
@@ -69,31 +78,50 @@ extension PluginServer {
                 copyStorage: params.flag("copy_storage", default: false),
                 destination: params.text("destination") ?? ""
             )
-            return ["ticket": .object(try await host.checkIncoming(params.spec(), options))]
+            return ["ticket": .object(try await host.checkIncoming(paths.instance(params.spec()), options))]
         case .migrateCheckOutgoing:
             return ["ticket": .object(try await host.checkOutgoing(params.uuid(), params.object("ticket")))]
         case .migratePrepareIncoming:
-            return ["ticket": .object(try await host.prepareIncoming(params.spec(), params.object("ticket")))]
+            let spec = try paths.instance(params.spec())
+            return ["ticket": .object(try await host.prepareIncoming(spec, params.object("ticket")))]
         case .migrateStart:
             let id = request.id
-            try await host.migrate(params.uuid(), params.object("ticket")) { progress in
-                self.send(.progress(id: id, progress.json))
+            try await leaving(params.uuid()) { uuid in
+                try await host.migrate(uuid, params.object("ticket")) { progress in
+                    self.send(.progress(id: id, progress.json))
+                }
             }
         case .migrateFinishIncoming: try await host.finishIncoming(params.uuid())
         case .migrateAbandonIncoming: try await host.abandonIncoming(params.uuid())
-        case .migrateFinishOutgoing: try await host.finishOutgoing(params.uuid())
+        case .migrateFinishOutgoing:
+            try await host.finishOutgoing(params.uuid())
+            try await left(params.uuid())
         case .migrateTakeBack: try await host.takeBack(params.uuid())
         default: throw BackendError(.unimplemented, "\(method.rawValue) is not implemented")
         }
         return [:]
     }
 
-    /// - Throws: `invalidArgument` for a name that is none (section 7.2).
-    private static func checked(_ spec: MachineSpec) throws(BackendError) -> MachineSpec {
-        guard (try? /[A-Za-z0-9][A-Za-z0-9._-]{0,127}/.wholeMatch(in: spec.name)) != nil else {
-            throw BackendError(.invalidArgument, "\(PluginText.escaped(spec.name, limit: 128)) is no name of a machine")
+    /// Runs a migration; the machine's console waits with the reason of its end until it is known where the machine is.
+    private func leaving(_ uuid: InstanceUUID, _ body: (InstanceUUID) async throws -> Void) async throws {
+        state.withLock { $0.departures[uuid] = .underWay }
+        do {
+            try await body(uuid)
+        } catch {
+            state.withLock { $0.departures[uuid] = nil }
+            throw error
         }
-        return spec
+        // Forgotten with the console that ends by it, or when the machine comes again.
+        state.withLock { $0.departures[uuid] = .gone }
+    }
+
+    /// Why a machine's console has ended by itself.
+    func reason(_ uuid: InstanceUUID) async -> PluginStreamEnd {
+        while let departure = state.withLock({ $0.departures[uuid] }) {
+            if departure == .gone { return .migrated }
+            do { try await Task.sleep(for: .milliseconds(5)) } catch { break }
+        }
+        return .stopped
     }
 
     /// One page of the inventory, by name.
@@ -119,15 +147,17 @@ extension PluginServer {
             }
             await closeConsole(open, reason: .superseded)
         }
+        let from = try params.optionalCount("from")
         let endpoint = try await host.openConsole(uuid)
-        let console = try ServedConsole(endpoint, uuid: uuid)
+        let spool = try await spool(uuid)
+        let console = ServedConsole(endpoint, uuid: uuid, spool: spool, from: from)
         let id = state.withLock { state in
             state.lastStream += 1
             state.streams[state.lastStream] = console
             state.open[uuid] = state.lastStream
             return state.lastStream
         }
-        return ["stream": .int(Int64(id)), "offset": 0]
+        return ["stream": .int(Int64(id)), "offset": .int(Int64(clamping: console.offset))]
     }
 
     private func closeConsole(_ id: UInt32, reason: PluginStreamEnd = .closed) async {
@@ -139,7 +169,30 @@ extension PluginServer {
     func forget(_ id: UInt32, _ uuid: InstanceUUID) {
         state.withLock { state in
             state.streams[id] = nil
-            if state.open[uuid] == id { state.open[uuid] = nil }
+            guard state.open[uuid] == id else { return }
+            state.open[uuid] = nil
+            if state.departures[uuid] == .gone { state.departures[uuid] = nil }
+        }
+    }
+
+    /// What was sent of the machine before; `nil` where nothing is kept.
+    private func spool(_ uuid: InstanceUUID) async throws -> ConsoleSpool? {
+        guard let directory = state.withLock({ $0.spoolDirectory }) else { return nil }
+        return try await BlockingPool.shared.run { try ConsoleSpool(directory + "/" + uuid.text) }
+    }
+
+    /// The machine is not here any more.
+    private func left(_ uuid: InstanceUUID) async {
+        let directory = state.withLock { state in
+            // Else the console forgets it with its end.
+            if state.open[uuid] == nil { state.departures[uuid] = nil }
+            return state.spoolDirectory
+        }
+        guard let directory else { return }
+        do {
+            try await BlockingPool.shared.run { try ConsoleSpool.remove(directory + "/" + uuid.text) }
+        } catch {
+            logger.warning("what a machine printed cannot be removed", metadata: ["error": "\(error)"])
         }
     }
 }

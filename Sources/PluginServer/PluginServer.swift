@@ -22,6 +22,24 @@ package final class PluginServer: PluginChannelReceiver {
         var lastStream: UInt32 = 0
         var isSubscribed = false
         var status: Int32 = 0
+        /// Machines that move to another host, or have.
+        var departures: [InstanceUUID: Departure] = [:]
+        /// Where what machines printed is kept; `nil` = the host keeps nothing itself.
+        var spoolDirectory: String?
+    }
+
+    enum Departure { case underWay, gone }
+
+    /// A host and where its images are.
+    package struct Served: Sendable {
+        package var host: any HostBackend
+        /// Directories that images may be read from, and exported to.
+        package var imageDirectories: [String]
+
+        package init(_ host: any HostBackend, imageDirectories: [String]) {
+            self.host = host
+            self.imageDirectories = imageDirectories
+        }
     }
 
     /// What the server says of its host.
@@ -40,18 +58,18 @@ package final class PluginServer: PluginChannelReceiver {
 
     let identity: Identity
     /// Makes the host, once the worker has said where its directories are.
-    private let makeHost: @Sendable (WorkerHello) async throws -> any HostBackend
+    private let makeHost: @Sendable (WorkerHello) async throws -> Served
     let logger: Logger
     let state = Mutex(State())
     let channelBox = Mutex<PluginChannel?>(nil)
-    private let hostBox = Mutex<(any HostBackend)?>(nil)
+    private let servedBox = Mutex<(host: any HostBackend, paths: ServedPaths)?>(nil)
     private let messages: AsyncStream<WorkerMessage>
     private let messageSink: AsyncStream<WorkerMessage>.Continuation
 
     package init(
         identity: Identity,
         logger: Logger,
-        makeHost: @escaping @Sendable (WorkerHello) async throws -> any HostBackend
+        makeHost: @escaping @Sendable (WorkerHello) async throws -> Served
     ) {
         self.identity = identity
         self.logger = logger
@@ -97,10 +115,11 @@ package final class PluginServer: PluginChannelReceiver {
         for task in running { task.cancel() }
         for stream in streams { await stream.close() }
         for task in running { await task.value }
-        await hostBox.withLock { $0 }?.disconnect()
+        await served?.host.disconnect()
     }
 
-    var host: (any HostBackend)? { hostBox.withLock { $0 } }
+    /// The host in service, and the paths that may be named to it.
+    var served: (host: any HostBackend, paths: ServedPaths)? { servedBox.withLock { $0 } }
 
     // MARK: Handshake
 
@@ -110,14 +129,18 @@ package final class PluginServer: PluginChannelReceiver {
             return end(PluginVersion.incompatibleStatus)
         }
         do {
-            let host = try await makeHost(hello)
+            let made = try await makeHost(hello)
+            let host = made.host
             try await host.connect()
-            hostBox.withLock { $0 = host }
+            let paths = ServedPaths(instances: hello.instancesDirectory, images: made.imageDirectories)
+            servedBox.withLock { $0 = (host, paths) }
             let info = try await host.hostInfo()
-            // Offsets count from the opening of each stream, so they do not outlive a connection.
             var capabilities = host.capabilities
-            capabilities.flags.remove(.consoleResumable)
             capabilities.flags.insert(.cancelJobs)
+            if hello.stateDirectory.isEmpty { capabilities.flags.remove(.consoleResumable) }
+            if capabilities.has(.consoleResumable) {
+                state.withLock { $0.spoolDirectory = hello.stateDirectory + "/consoles" }
+            }
             send(Self.greeting(hello, identity, version: version, capabilities, info))
             let events = host.events()
             group.addTask { await self.forward(events) }
@@ -198,9 +221,16 @@ package final class PluginServer: PluginChannelReceiver {
 
     /// The error for the wire; `invalid_state` says which state it is (section 5).
     private func fault(_ error: any Error, of request: PluginRequest) async -> PluginFault {
+        if let refusal = error as? ServedPaths.Refusal {
+            return PluginFault(
+                .invalidArgument,
+                "\(request.method): \(refusal)",
+                details: ["field": .string(refusal.field)]
+            )
+        }
         var fault = PluginFault(error)
         guard fault.code == .invalidState, let text = request.params["uuid"]?.stringValue,
-            let uuid = InstanceUUID(text), let machine = try? await host?.machine(uuid)
+            let uuid = InstanceUUID(text), let machine = try? await served?.host.machine(uuid)
         else { return fault }
         fault.details["state"] = .string(machine.state.rawValue)
         return fault

@@ -1,3 +1,5 @@
+package import HostBackend
+
 /// What an operator decides about live migrations of real machines; the group `migration`.
 package struct MigrationLimits: Sendable, Hashable {
     /// What becomes of a guest that changes its memory faster than it can be sent, when the time is up.
@@ -31,22 +33,4 @@ package struct MigrationLimits: Sendable, Hashable {
     package var tls: MigrationCertificates?
 
     package init() {}
-}
-
-/// Files in PEM format with which the two ends of a migration know each other. Each host shows its certificate both when
-/// a machine arrives and when one leaves.
-package struct MigrationCertificates: Sendable, Hashable {
-    /// Who has signed the certificates of all hosts.
-    package var authority: String
-    package var certificate: String
-    package var key: String
-    /// The name in this host's certificate; `nil` = the address that it is reached at.
-    package var name: String?
-
-    package init(authority: String, certificate: String, key: String, name: String? = nil) {
-        self.authority = authority
-        self.certificate = certificate
-        self.key = key
-        self.name = name
-    }
 }

@@ -57,6 +57,7 @@ extension QEMUHost {
                         : "host \(destination.host) does not see the machine's disks: they have to be copied"
                 )
             }
+            guard machine.record.process != nil else { throw machine.refusal("move") }
             let status = try await machine.status()
             guard let state = QEMUMachine.machineState(status), machine.record.task == nil else {
                 throw machine.refusal("move")
@@ -223,11 +224,7 @@ extension QEMUHost {
         {
             throw refuse("puts disks on \(destination.diskBus), this one on \(settings.diskBus.rawValue)")
         }
-        guard destination.usesTLS == (settings.migration.tls != nil) else {
-            throw refuse(
-                destination.usesTLS ? "wants TLS, and this one does not" : "does not use TLS, and this one does"
-            )
-        }
+        try MigrationCertificates.agree(ours: settings.migration.tls, theirs: destination.usesTLS)
     }
 }
 

@@ -157,5 +157,6 @@ extension QEMUMachine {
             }
             throw error
         }
+        state.withLock { state in post(.migratedIn, state) }
     }
 }

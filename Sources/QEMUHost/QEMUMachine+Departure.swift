@@ -166,7 +166,7 @@ extension QEMUMachine {
                 return error
             }
         }
-        guard let failure else { return }
+        guard let failure else { return state.withLock { state in post(.migratedOut, state) } }
         let resumes = machineState == .running
         state.withLock { state in
             state.record.presence = .here

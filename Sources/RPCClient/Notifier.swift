@@ -53,7 +53,8 @@ package final class Notifier: Sendable {
             settings: SessionSettings(
                 // The bound is the queue's.
                 outboundMessages: max(1, settings.capacity),
-                publishAttempts: settings.retry < 0 ? 3 : min(settings.retry, 1 << 20) + 1
+                publishAttempts: settings.retry < 0 ? 3 : min(settings.retry, 1 << 20) + 1,
+                refusedAttempts: settings.retry < 0 ? 150 : min(settings.retry, 1 << 20) + 1
             ),
             handler: events,
             logger: logger

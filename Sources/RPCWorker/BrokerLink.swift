@@ -10,6 +10,7 @@ final class BrokerLink: ReplyOutlet {
 
     var epoch: UInt64 { losses.load(ordering: .acquiring) }
 
+    /// From here on both hold each other, until ``disconnect()``.
     func connect(to session: BrokerSession) { self.session.withLock { $0 = session } }
 
     /// Lets go of the session, which holds its handler, which holds this.

@@ -108,7 +108,6 @@ package final class RPCWorker: Service {
             handler: SessionSink(engine: engine, link: link, hosts: owners),
             logger: logger
         )
-        link.connect(to: session)
         return Channel(link: link, session: session, publisher: publisher, hosts: services)
     }
 
@@ -123,6 +122,7 @@ package final class RPCWorker: Service {
     /// - Throws: ``RPCWorkerError`` `journal` when what an earlier run left cannot be read; `TransportError` when a
     ///   session cannot run at all.
     package func run() async throws {
+        for channel in channels { channel.link.connect(to: channel.session) }
         defer {
             engine.abandon()
             for channel in channels { channel.link.disconnect() }

@@ -64,6 +64,9 @@ package struct RPCWorkerSettings: Sendable {
     /// Unsettled deliveries per consumer when `rabbit_qos_prefetch_count` is 0, which would mean no limit.
     package var prefetch: UInt16
     package var admission: AdmissionLimits
+    /// Mutating methods that operations of other processes call while they have a place here or elsewhere. They are
+    /// admitted apart, within limits of the same size, and must not wait for such methods themselves.
+    package var partnerMethods: Set<String>
     /// Reads that run at the same time; as many more wait, further ones stay unacknowledged with the broker.
     package var reads: Int
     package var replies: ReplySettings
@@ -92,6 +95,7 @@ package struct RPCWorkerSettings: Sendable {
         sessions: Int = 1,
         prefetch: UInt16 = 200,
         admission: AdmissionLimits = AdmissionLimits(),
+        partnerMethods: Set<String> = [],
         reads: Int = 256,
         replies: ReplySettings = ReplySettings(),
         maximumMessageBytes: Int = 16 << 20,
@@ -110,6 +114,7 @@ package struct RPCWorkerSettings: Sendable {
         self.sessions = sessions
         self.prefetch = prefetch
         self.admission = admission
+        self.partnerMethods = partnerMethods
         self.reads = reads
         self.replies = replies
         self.maximumMessageBytes = maximumMessageBytes

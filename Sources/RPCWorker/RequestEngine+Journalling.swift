@@ -15,8 +15,10 @@ extension RequestEngine {
     /// Takes a mutating request, which is settled once it is durable.
     func take(_ ticket: MutatingTicket) {
         let verdict = admission.withLock { admission in
-            let verdict = admission.offer(host: ticket.host.index)
-            if verdict == .hold { admission.hold(ticket, host: ticket.host.index) }
+            let verdict = admission.offer(host: ticket.host.index, partner: ticket.isPartner)
+            if verdict == .hold {
+                admission.hold(ticket, host: ticket.host.index, partner: ticket.isPartner)
+            }
             metrics.note(admission)
             return verdict
         }
@@ -76,16 +78,16 @@ extension RequestEngine {
         admission.withLock { admission in
             var ticket = ticket
             if admission.waiting > admission.limits.resident { ticket.request = nil }
-            admission.enqueue(ticket, host: ticket.host.index)
+            admission.enqueue(ticket, host: ticket.host.index, partner: ticket.isPartner)
         }
     }
 
     private func giveBackPlace(of ticket: MutatingTicket, _ starting: Bool) {
         admission.withLock { admission in
             if starting {
-                admission.ended(host: ticket.host.index)
+                admission.ended(host: ticket.host.index, partner: ticket.isPartner)
             } else {
-                admission.withdraw(host: ticket.host.index)
+                admission.withdraw(host: ticket.host.index, partner: ticket.isPartner)
             }
         }
         outstanding.leave()

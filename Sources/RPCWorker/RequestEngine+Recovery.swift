@@ -41,10 +41,11 @@ extension RequestEngine {
             isCall: request.messageID != nil,
             body: []
         )
+        ticket.isPartner = settings.partnerMethods.contains(request.method)
         ticket.entry = unfinished.entry
         ticket.wasStarted = unfinished.started
         outstanding.enter()
-        admission.withLock { $0.restore(ticket, host: host.index) }
+        admission.withLock { $0.restore(ticket, host: host.index, partner: ticket.isPartner) }
     }
 
     /// Publishes the replies that an earlier process owed.

@@ -21,7 +21,7 @@ extension RequestEngine {
     func start(_ ticket: MutatingTicket, isMarked: Bool) {
         tasks.start { [self] in
             await run(ticket, isMarked: isMarked)
-            admission.withLock { $0.ended(host: ticket.host.index) }
+            admission.withLock { $0.ended(host: ticket.host.index, partner: ticket.isPartner) }
             outstanding.leave()
             startWaiting()
         }

@@ -82,6 +82,7 @@ final class SessionSink: DeliveryHandler {
                         arrival: arrival,
                         watch: engine.monitor.begin(request, through: host.publisher),
                         isCall: request.isCall,
+                        isPartner: engine.settings.partnerMethods.contains(request.method),
                         body: Self.plainBody(delivery, request),
                         receipt: delivery.receipt
                     )

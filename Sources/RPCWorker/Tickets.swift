@@ -29,6 +29,8 @@ struct MutatingTicket: Sendable {
     let arrival: Arrival
     let watch: CallMonitor.Watch?
     let isCall: Bool
+    /// An operation of another process waits for it; see ``RPCWorkerSettings/partnerMethods``.
+    var isPartner = false
     /// The body to be journalled; empty afterwards.
     var body: [UInt8]
     /// `nil` once the delivery is settled.

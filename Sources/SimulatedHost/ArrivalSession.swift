@@ -118,8 +118,19 @@ struct ArrivalSession {
     private mutating func finishDisk() throws(BackendError) {
         guard let disk else { throw BackendError(.invalidArgument, "the end of no disk") }
         self.disk = nil
+        var isFinished = false
+        defer { if !isFinished { try? FileCalls.remove(disk.temporary) } }
         try FileCalls.sync(disk.temporary)
+        // Noted before it is there: whatever happens, nothing of it is left when the machine is abandoned.
+        try machine.update { state, _ throws(BackendError) in
+            guard state.phase == .planned, state.migration == self.migration else {
+                throw BackendError(.conflict, "machine \(self.machine.uuid) is not expected any more")
+            }
+            if !state.received.contains(disk.path) { state.received.append(disk.path) }
+        }
+        try machine.saveNow()
         try FileCalls.rename(disk.temporary, to: disk.path)
+        isFinished = true
         try FileCalls.syncDirectory(of: disk.path)
     }
 

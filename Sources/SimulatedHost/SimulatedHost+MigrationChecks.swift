@@ -39,13 +39,19 @@ extension SimulatedHost {
             }.get()
             if ours.world == world.id {
                 if !ours.copyStorage { _ = try await copies(spec, ours) }
-            } else if !ours.copyStorage, !ours.sharesDirectory {
-                throw BackendError(
-                    .invalidArgument,
-                    "host \(ours.destination) does not see the disks: they have to be copied"
-                )
+            } else {
+                guard ours.copyStorage || ours.sharesDirectory else {
+                    throw BackendError(
+                        .invalidArgument,
+                        "host \(ours.destination) does not see the disks: they have to be copied"
+                    )
+                }
+                try MigrationCertificates.agree(ours: settings.migrationTLS, theirs: ours.usesTLS)
             }
             var answer = ours.merged(into: ticket)
+            if let tls = settings.migrationTLS {
+                answer[SimulatedTicket.sourceNameKey] = .string(tls.name ?? settings.migrationAddress)
+            }
             answer[SimulatedTicket.sourceWorldKey] = .string(world.id)
             return answer
         }
@@ -61,16 +67,18 @@ extension SimulatedHost {
             if let old = machine(inAnyPhase: spec.uuid),
                 old.read({ state, _ in state.phase == .planned && state.migration != ours.migration })
             {
-                try await remove(old)
+                try await removeArrival(old)
             }
             if let machine = try await define(spec, phase: .planned, migration: ours.migration) { start(machine) }
             var answer = try await self.ticket(for: spec, ours.migration, ours.copyStorage)
             if ticket[SimulatedTicket.sourceWorldKey]?.stringValue != world.id {
-                let gate = try arrivalGate()
+                let (gate, tls) = (try arrivalGate(), settings.migrationTLS)
+                let source = tls == nil ? nil : ticket[SimulatedTicket.sourceNameKey]?.stringValue
                 answer.way = SimulatedTicket.Way(
                     address: gate.address,
                     port: gate.port,
-                    key: Redacted(try gate.expect(spec.uuid, ours.migration))
+                    key: Redacted(try gate.expect(spec.uuid, ours.migration, from: source)),
+                    tlsName: tls.map { $0.name ?? gate.address }
                 )
             }
             return answer.merged(into: ticket)
@@ -116,7 +124,7 @@ extension SimulatedHost {
             guard machine.read({ state, _ in state.phase }) == .planned else {
                 throw BackendError(.conflict, "machine \(uuid) has arrived and runs here: it cannot be abandoned")
             }
-            try await remove(machine)
+            try await removeArrival(machine)
         }
     }
 
@@ -134,6 +142,17 @@ extension SimulatedHost {
         }
     }
 
+    /// Removes a machine that did not come, with those of its disks that did.
+    private func removeArrival(_ machine: SimulatedMachine) async throws {
+        // No more of them comes.
+        let received = try machine.update { state, _ throws(BackendError) in
+            defer { state.migration = nil }
+            return state.received
+        }
+        try await disks.removeFiles(received)
+        try await remove(machine)
+    }
+
     private func remove(_ machine: SimulatedMachine) async throws {
         try await machine.removeFile()
         forget(machine)
@@ -148,7 +167,7 @@ extension SimulatedHost {
     ) async throws -> SimulatedTicket {
         let disks = spec.disks.filter { $0.role != .volume }
         let files = try await self.disks.status(of: disks.map(\.path))
-        return SimulatedTicket(
+        var ticket = SimulatedTicket(
             migration: migration,
             world: world.id,
             destination: name,
@@ -163,6 +182,8 @@ extension SimulatedHost {
                 )
             }
         )
+        ticket.usesTLS = settings.migrationTLS != nil
+        return ticket
     }
 
     /// Which files have to be copied where; none for disks that both hosts see.

@@ -18,8 +18,12 @@ extension SimulatedHost {
         try gate.withLock { gate throws(BackendError) in
             if let gate { return gate }
             // A source may take its time between two blocks; its own limits end what is stuck.
-            let new = try ArrivalGate(settings.migrationAddress, limit: settings.progressTimeout * 4) {
-                [weak self] socket, expected in
+            let new = try ArrivalGate(
+                settings.migrationAddress,
+                ports: settings.migrationPorts,
+                tls: settings.migrationTLS,
+                limit: settings.progressTimeout * 4
+            ) { [weak self] socket, expected in
                 guard let self, let machine = self.machine(inAnyPhase: expected.uuid),
                     machine.read({ state, _ in state.phase == .planned && state.migration == expected.migration })
                 else { return }
@@ -44,9 +48,9 @@ extension SimulatedHost {
             throw BackendError(.unavailable, "host \(ticket.destination) expects no machine from another process")
         }
         let thread = BlockingPool(label: "vmops.migration", width: 1)
-        let limit = settings.progressTimeout
+        let (limit, tls) = (settings.progressTimeout, settings.migrationTLS)
         let socket = try await thread.run {
-            try MigrationSocket.connect(to: way.address, port: way.port, limit: limit)
+            try MigrationSocket.connect(to: way.address, port: way.port, limit: limit, tls: tls, name: way.tlsName)
         }
         // Whoever stops the migration ends the calls that wait.
         return try await withTaskCancellationHandler {

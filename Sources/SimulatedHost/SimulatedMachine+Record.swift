@@ -25,6 +25,7 @@ extension SimulatedMachine.State {
         if let destination { record["destination"] = .string(destination) }
         if leftProcess { record["left_process"] = true }
         if let incoming { record["incoming"] = guestRecord(incoming, true) }
+        if !received.isEmpty { record["received"] = .array(received.map { .string($0) }) }
         // It runs on at the destination, where nobody else can know what it had still to print.
         if let departed { record["departed"] = guestRecord(departed, true) }
         return record
@@ -57,6 +58,7 @@ extension SimulatedMachine.State {
         )
         leftProcess = record["left_process"]?.boolValue ?? false
         if let left = record["departed"]?.objectValue { departed = try restored(left, isResting: true) }
+        received = record["received"]?.arrayValue?.compactMap(\.stringValue) ?? []
         if let come = record["incoming"]?.objectValue { incoming = try restored(come, isResting: true) }
     }
 }

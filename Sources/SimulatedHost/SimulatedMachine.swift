@@ -40,6 +40,8 @@ final class SimulatedMachine: Sendable {
         var held: Guest.Power?
         /// The guest as it came from another process, not to run before the source's word.
         var incoming: Guest?
+        /// Disks that came with it, which go with it when it is abandoned.
+        var received: [String] = []
 
         var pipe: ConsolePipe?
         /// Whether the reactor reports room in the pipe.

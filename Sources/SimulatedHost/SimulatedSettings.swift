@@ -16,6 +16,10 @@ package struct SimulatedSettings: Sendable, Hashable {
     package var migrationMilliseconds: UInt64 = 500
     /// `address` of the group `migration`: where guests of other processes are listened for.
     package var migrationAddress = "127.0.0.1"
+    /// `ports` of the group `migration`; `nil` = any.
+    package var migrationPorts: ClosedRange<Int>?
+    /// `tls` and what belongs to it of the group `migration`; `nil` = no encryption.
+    package var migrationTLS: MigrationCertificates?
     /// `bandwidth` of the group `migration`, bytes a second; `nil` = any number.
     package var migrationBandwidth: Int?
     /// `progress_timeout` and `switchover_timeout` of the group `migration`.

@@ -20,10 +20,14 @@ struct SimulatedTicket {
         var port: Int
         /// Shown by the source; valid once.
         var key: Redacted<String>
+        /// What the destination's certificate is for; `nil` without TLS.
+        var tlsName: String?
     }
 
     /// The member with which the source says which process it is of.
     static let sourceWorldKey = "source_world"
+    /// The member with which the source says what its certificate is for.
+    static let sourceNameKey = "source_tls_name"
     private static let kind = "simulated"
     private static let version: Int64 = 1
 
@@ -33,6 +37,8 @@ struct SimulatedTicket {
     var destination: String
     var copyStorage: Bool
     var disks: [Disk]
+    /// Whether the destination wants TLS from other processes.
+    var usesTLS = false
     var way: Way?
     /// Whether both hosts see one instance directory; found by whoever drives the hosts.
     private(set) var sharesDirectory = false
@@ -61,10 +67,16 @@ struct SimulatedTicket {
             disks: disks.compactMap(Disk.init(record:))
         )
         sharesDirectory = ticket["shares_directory"]?.boolValue ?? false
+        usesTLS = ticket["tls"]?.boolValue ?? false
         if let address = ticket["address"]?.stringValue, let port = ticket["port"]?.intValue,
             let key = ticket["key"]?.stringValue, (1...65535).contains(port)
         {
-            way = Way(address: address, port: Int(port), key: Redacted(key))
+            way = Way(
+                address: address,
+                port: Int(port),
+                key: Redacted(key),
+                tlsName: ticket["tls_name"]?.stringValue
+            )
         }
     }
 
@@ -77,11 +89,13 @@ struct SimulatedTicket {
         ticket["world"] = .string(world)
         ticket["destination"] = .string(destination)
         ticket["copy_storage"] = .bool(copyStorage)
+        ticket["tls"] = .bool(usesTLS)
         ticket["disks"] = .array(disks.map(\.record))
         if let way {
             ticket["address"] = .string(way.address)
             ticket["port"] = .int(Int64(way.port))
             ticket["key"] = .string(way.key.secret)
+            if let name = way.tlsName { ticket["tls_name"] = .string(name) }
         }
         return ticket
     }

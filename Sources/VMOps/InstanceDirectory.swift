@@ -11,9 +11,12 @@ package struct InstanceDirectory: Sendable, Hashable {
 
     package let uuid: InstanceUUID
     package let path: String
+    /// The directory with those of all instances.
+    let instances: String
 
     package init(instances: String, uuid: InstanceUUID) {
         self.uuid = uuid
+        self.instances = instances
         self.path = "\(instances)/\(uuid)"
     }
 
@@ -29,7 +32,10 @@ package struct InstanceDirectory: Sendable, Hashable {
 
     /// Removes the directory with everything in it; a missing one is fine.
     package func remove() async throws {
-        try await BlockingPool.shared.run { try removeTree(path) }
+        try await BlockingPool.shared.run {
+            try leaveTombstone()
+            try removeTree(path)
+        }
     }
 
     /// Whether the directory is there and was made for an instance.
@@ -80,6 +86,7 @@ package struct InstanceDirectory: Sendable, Hashable {
         var movedTo: String?
         if access(path, F_OK) == 0 {
             if access(file(Self.marker), F_OK) == 0 || rmdir(path) == 0 {
+                try leaveTombstone()
                 try removeTree(path)
             } else {
                 movedTo = try moveAsideNow()

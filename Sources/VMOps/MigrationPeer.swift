@@ -18,6 +18,10 @@ package struct IncomingMigration: Sendable {
     /// The member of the ticket with which the destination says that it shares the directory.
     package static let sharesDirectoryKey = "shares_directory"
 
+    /// Members of the ticket with which destination and source of disks come to terms.
+    static let diskOfferKey = "disk_offer"
+    static let diskSourceKey = "disk_source"
+
     var token: String { Self.tokenPrefix + transfer }
 
     package init(

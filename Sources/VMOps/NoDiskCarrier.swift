@@ -5,7 +5,16 @@ package import Support
 package struct NoDiskCarrier: DiskCarrier {
     package init() {}
 
-    package func expect(_ uuid: InstanceUUID, transfer: String, disks: [CarriedDisk]) async throws -> JSONObject {
+    package var offer: JSONObject { [:] }
+
+    package func agree(to offer: JSONObject) throws -> JSONObject { [:] }
+
+    package func expect(
+        _ uuid: InstanceUUID,
+        transfer: String,
+        disks: [CarriedDisk],
+        from source: JSONObject
+    ) async throws -> JSONObject {
         throw BackendError.unsupported("receiving disks")
     }
 

@@ -42,3 +42,27 @@ package struct SilentObserver: OperationObserver {
     ) {}
     package func machineChanged(_ event: MachineEvent, _ record: InstanceRecord) {}
 }
+
+/// Tells several, one after the other.
+package struct ObserverGroup: OperationObserver {
+    private let members: [any OperationObserver]
+
+    package init(_ members: [any OperationObserver]) { self.members = members }
+
+    package func operationStarted(_ operation: String, _ record: InstanceRecord, context: OperationContext) {
+        for member in members { member.operationStarted(operation, record, context: context) }
+    }
+
+    package func operationEnded(
+        _ operation: String,
+        _ record: InstanceRecord,
+        context: OperationContext,
+        error: OperationError?
+    ) {
+        for member in members { member.operationEnded(operation, record, context: context, error: error) }
+    }
+
+    package func machineChanged(_ event: MachineEvent, _ record: InstanceRecord) {
+        for member in members { member.machineChanged(event, record) }
+    }
+}

@@ -21,8 +21,7 @@ package struct OperationSettings: Sendable, Hashable {
     package var volumePaths: [String] = []
     /// Requests that may wait for one instance; more are refused.
     package var maxQueuePerInstance = 64
-    /// Live migrations away from this host at once; more are refused, for each keeps a place among the requests that
-    /// run, and the destination needs one too.
+    /// Migrations away from this host at once; more are refused, for each keeps a place among the requests that run.
     package var maxOutgoingMigrations = 16
     /// How often what is left of a live migration is tried again.
     package var migrationRetryInterval: Duration = .seconds(10)

@@ -5,9 +5,16 @@ import Support
 ///
 /// Owners are numbered. The first writes into the directory's marker; each later one makes a file of its own number,
 /// which only one can. So a host that is back finds out with one look whether somebody has taken an instance from it:
-/// is there a file of the number after its own? Such files are never removed while the directory lives.
+/// is there a file of the number after its own? Such files are never removed while the directory lives. When that of an
+/// evacuated instance is removed, a file beside it tells its last owner's number: without such proof, a directory that is
+/// not there may be one whose storage is not there.
 extension InstanceDirectory {
+    private static let ownFiles = ".vmops-"
     private static let ownerPrefix = ".vmops-owner-"
+    /// In the directory of an instance that a host has lost without knowing.
+    private static let evacuated = ".vmops-evacuated"
+    /// Beside the instances' directories; in it a file for each evacuated instance that was removed since.
+    private static let tombstones = ".vmops-destroyed"
     /// Longer ones are none of ours.
     private static let longest = 4 << 20
 
@@ -21,16 +28,20 @@ extension InstanceDirectory {
     /// The last owner's number, and what it has written; `nil` where there is no instance.
     func owner() async throws -> (generation: Int, text: String)? {
         try await BlockingPool.shared.run {
-            var generation = -1
-            for name in try namesInDirectory(path) {
-                if name == Self.marker { generation = max(generation, 0) }
-                if name.hasPrefix(Self.ownerPrefix), let number = Int(name.dropFirst(Self.ownerPrefix.count)) {
-                    generation = max(generation, number)
-                }
-            }
-            guard generation >= 0 else { return nil }
-            return (generation, try read(ownerFile(generation)))
+            guard let generation = try lastGeneration() else { return nil }
+            return (generation, try read(file(ownerFile(generation))))
         }
+    }
+
+    private func lastGeneration() throws -> Int? {
+        var generation: Int?
+        for name in try namesInDirectory(path) {
+            if name == Self.marker { generation = max(generation ?? 0, 0) }
+            if name.hasPrefix(Self.ownerPrefix), let number = Int(name.dropFirst(Self.ownerPrefix.count)) {
+                generation = max(generation ?? 0, number)
+            }
+        }
+        return generation
     }
 
     /// Becomes the owner of that number, durably.
@@ -40,13 +51,13 @@ extension InstanceDirectory {
         try await BlockingPool.shared.run {
             let mine = Self.ownerPrefix + "new-" + UniqueID.make()
             defer { unlink(file(mine)) }
-            try write(mine, text, sync: true)
+            try write(file(mine), text, sync: true)
             if link(file(mine), file(ownerFile(generation))) == 0 {
-                try syncDirectory()
+                try syncDirectory(path)
                 return true
             }
             guard errno == EEXIST else { throw FileError("link", file(ownerFile(generation))) }
-            return try read(ownerFile(generation)) == text
+            return try read(file(ownerFile(generation))) == text
         }
     }
 
@@ -54,44 +65,88 @@ extension InstanceDirectory {
     func publish(_ generation: Int, _ text: String, sync: Bool) async throws {
         try await BlockingPool.shared.run {
             let fresh = ownerFile(generation) + ".new"
-            try write(fresh, text, sync: sync)
+            try write(file(fresh), text, sync: sync)
             try move(file: fresh, to: ownerFile(generation))
         }
     }
 
+    // MARK: After the end
+
+    /// Notes, durably, that the instance was taken from a host that did not take part, and may come back any day.
+    func markEvacuated() async throws {
+        try await BlockingPool.shared.run {
+            try write(file(Self.evacuated), "", sync: true)
+            try syncDirectory(path)
+        }
+    }
+
+    /// The number of the last owner that the directory had before it was removed; `nil` if the instance was never
+    /// evacuated, or is not removed.
+    func lastOwnerBeforeRemoval() async throws -> Int? {
+        try await BlockingPool.shared.run {
+            guard access(tombstone, F_OK) == 0 else { return nil }
+            return Int(try read(tombstone))
+        }
+    }
+
+    /// Before the directory of an evacuated instance is removed: a host that had it, and was away since, could not tell
+    /// from nothing that nothing is its own any more. What it finds instead is the number of the last owner, in a file
+    /// that outlives the directory. Blocks; may be repeated.
+    func leaveTombstone() throws {
+        guard access(file(Self.evacuated), F_OK) == 0, let generation = try lastGeneration() else { return }
+        do {
+            try writeTombstone(generation)
+        } catch {
+            // The disk may be full of what is to be removed.
+            for name in try namesInDirectory(path) where !name.hasPrefix(Self.ownFiles) { try removeTree(file(name)) }
+            try writeTombstone(generation)
+        }
+    }
+
+    private var tombstone: String { "\(instances)/\(Self.tombstones)/\(uuid)" }
+
+    private func writeTombstone(_ generation: Int) throws {
+        let fresh = tombstone + ".new"
+        try makeDirectories("\(instances)/\(Self.tombstones)")
+        try write(fresh, String(generation), sync: true)
+        guard rename(fresh, tombstone) == 0 else { throw FileError("rename", fresh) }
+        try syncDirectory("\(instances)/\(Self.tombstones)")
+        try syncDirectory(instances)
+    }
+
     // MARK: Blocking
 
-    private func write(_ name: String, _ text: String, sync: Bool) throws {
-        let descriptor = open(file(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw FileError("create", file(name)) }
+    private func write(_ path: String, _ text: String, sync: Bool) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw FileError("create", path) }
         defer { close(descriptor) }
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw FileError("write", file(name)) }
+            guard count > 0 else { throw FileError("write", path) }
             rest = rest.dropFirst(count)
         }
-        guard !sync || fsync(descriptor) == 0 else { throw FileError("sync", file(name)) }
+        guard !sync || fsync(descriptor) == 0 else { throw FileError("sync", path) }
     }
 
-    private func syncDirectory() throws {
+    private func syncDirectory(_ path: String) throws {
         let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw FileError("open", path) }
         defer { close(descriptor) }
         guard fsync(descriptor) == 0 else { throw FileError("sync", path) }
     }
 
-    private func read(_ name: String) throws -> String {
-        let descriptor = open(file(name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        guard descriptor >= 0 else { throw FileError("open", file(name)) }
+    private func read(_ path: String) throws -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { throw FileError("open", path) }
         defer { close(descriptor) }
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while bytes.count < Self.longest {
             let count = buffer.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw FileError("read", file(name)) }
+            guard count >= 0 else { throw FileError("read", path) }
             if count == 0 { break }
             bytes += buffer[..<count]
         }

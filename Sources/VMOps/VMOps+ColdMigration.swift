@@ -80,11 +80,20 @@ extension VMOps {
 
     private func checkResize(_ migration: IncomingMigration, _ peer: any MigrationPeer) async throws -> MigrationTicket
     {
+        var ticket: MigrationTicket
         do {
-            return try await peer.checkResize(migration)
+            ticket = try await peer.checkResize(migration)
         } catch let error as OperationError where error.code == .hypervisorUnavailable {
             throw preCheckError(error.message)
         }
+        guard !ticket.sharesDirectory else { return ticket }
+        do {
+            let ours = try carrier.agree(to: ticket[IncomingMigration.diskOfferKey]?.objectValue ?? [:])
+            ticket[IncomingMigration.diskSourceKey] = .object(ours)
+        } catch let error as BackendError {
+            throw preCheckError(error.message)
+        }
+        return ticket
     }
 
     private struct Interrupted: Error {

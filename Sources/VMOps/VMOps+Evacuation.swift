@@ -96,6 +96,7 @@ extension VMOps {
         let uuid = instance.uuid
         try await journal.save(instance.record)
         do {
+            try await directory(uuid).markEvacuated()
             // From here on the other host keeps its hands off it.
             var record = try await takeOwnership(instance.record, generation)
             try await journal.save(record)

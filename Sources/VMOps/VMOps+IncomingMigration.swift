@@ -44,6 +44,7 @@ extension VMOps: MigrationPeer {
         record.complete = false
         record.disks = spec.disks
         record.arrivedBy = nil
+        if !shares { record.generation = try await firstGeneration(uuid) }
         record.move = InstanceMove(
             role: .arriving,
             peer: migration.source,
@@ -200,10 +201,7 @@ extension VMOps: MigrationPeer {
 
     /// The record of an instance that came: where the hosts share its directory, this one becomes the owner.
     func asOwner(_ record: InstanceRecord, sharesDirectory: Bool) async throws -> InstanceRecord {
-        if sharesDirectory { return try await takeOwnership(record, record.generation + 1) }
-        var record = record
-        record.generation = 0
-        return record
+        sharesDirectory ? try await takeOwnership(record, record.generation + 1) : record
     }
 
     package func abandonIncoming(_ uuid: InstanceUUID, transfer: String) async throws {

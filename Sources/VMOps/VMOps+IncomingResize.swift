@@ -33,7 +33,10 @@ extension VMOps {
             throw OperationError(error, failure: .migrationPreCheckError, instance: nil, host: host)
         }
         let shares = try await directory(uuid).contains(migration.token)
-        return [IncomingMigration.sharesDirectoryKey: .bool(shares)]
+        return [
+            IncomingMigration.sharesDirectoryKey: .bool(shares),
+            IncomingMigration.diskOfferKey: .object(carrier.offer),
+        ]
     }
 
     /// Whoever keeps something of an instance that left, or has to give it back, does not take it anew.
@@ -53,7 +56,7 @@ extension VMOps {
         record.complete = false
         record.disks = localSpec(migration).disks
         record.arrivedBy = nil
-        if !shares { record.generation = 0 }
+        if !shares { record.generation = try await firstGeneration(uuid) }
         record.move = InstanceMove(
             role: .arriving,
             peer: migration.source,
@@ -75,7 +78,8 @@ extension VMOps {
                 return try await carrier.expect(
                     uuid,
                     transfer: migration.transfer,
-                    disks: disks.map { CarriedDisk(number: $0.offset, path: $0.element.path) }
+                    disks: disks.map { CarriedDisk(number: $0.offset, path: $0.element.path) },
+                    from: ticket[IncomingMigration.diskSourceKey]?.objectValue ?? [:]
                 )
             } catch {
                 throw OperationError(error, failure: .migrationError, instance: nil, host: host)

@@ -47,9 +47,16 @@ extension VMOps {
         if try await isOthers(record) { throw takenError(record.uuid) }
     }
 
-    /// Whether there is a later owner, and it is none of this host's own attempts.
+    /// The number with which an instance begins on this storage: after those of earlier ones that had its uuid, whose
+    /// owners may come back.
+    func firstGeneration(_ uuid: InstanceUUID) async throws -> Int {
+        try await directory(uuid).lastOwnerBeforeRemoval().map { $0 + 1 } ?? 0
+    }
+
+    /// Whether there is, or was, a later owner, and it is none of this host's own attempts.
     private func isOthers(_ record: InstanceRecord) async throws -> Bool {
         let directory = directory(record.uuid)
+        if let last = try await directory.lastOwnerBeforeRemoval(), last > record.generation { return true }
         guard try await directory.isTaken(from: record.generation) else { return false }
         guard let text = try await directory.owner()?.text else { return false }
         return StoredInstance(text: text)?.owner != host
@@ -65,7 +72,8 @@ extension VMOps {
         }
     }
 
-    /// The instance is another host's: ends its machine here, and forgets it. Its files stay.
+    /// The instance is another host's, or was until it was destroyed there: ends its machine here, and forgets it. Files
+    /// stay.
     func giveWay(_ record: InstanceRecord) async {
         let uuid = record.uuid
         logger.notice("instance taken over by another host", metadata: ["instance": "\(uuid)"])

@@ -109,6 +109,22 @@ extension VMOps {
         return (all.count, all.count { $0.lane.isBusy })
     }
 
+    /// What this host's instances have been promised of it, whether they run or not.
+    package var commitments: Commitments {
+        var sum = Commitments()
+        for instance in allInstances where !instance.isGone {
+            instance.read { record, activity in
+                sum.instances += 1
+                sum.running += record.state == .running ? 1 : 0
+                sum.operations += activity == nil ? 0 : 1
+                sum.vcpus += record.vcpus
+                sum.memoryMB += record.memoryMB
+                sum.diskGB += record.rootGB + record.ephemeralGB.reduce(0, +)
+            }
+        }
+        return sum
+    }
+
     package func diagnostics(_ uuid: InstanceUUID) async throws -> JSONObject {
         _ = try existing(uuid)
         do {

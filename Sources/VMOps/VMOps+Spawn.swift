@@ -58,6 +58,8 @@ extension VMOps {
         guard try await machine(request.uuid) == nil else { throw OperationError.exists(request.name) }
         try await dropLeftover(request.uuid)
         var undo = Undo()
+        let generation = try await firstGeneration(request.uuid)
+        _ = instance.update { $0.generation = generation }
         do {
             try await journal.save(instance.record)
             try await buildSteps(instance, request, &undo)

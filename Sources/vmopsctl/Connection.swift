@@ -56,7 +56,7 @@ struct Connection {
 
     /// What the configuration says; an URL from the command line wins over it, and it over the one of the environment.
     private func settings() throws -> Settings {
-        let environment = Terminal.environment
+        let environment = EnvironmentVariables.all
         var overrides: [String] = []
         if let url = common.url ?? (common.configFiles.isEmpty ? environment["VMOPS_URL"] : nil) {
             overrides = ["transport_url=" + url.replacing("$", with: "$$")]

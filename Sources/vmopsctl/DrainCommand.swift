@@ -6,21 +6,24 @@ import Synchronization
 struct DrainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain",
-        abstract: "Move everything that runs on a host to other hosts.",
-        discussion: "Exit status 1 when something stayed. What is off or suspended stays, and is named."
+        abstract: "Move everything on a host to other hosts.",
+        discussion: """
+            What runs or is paused moves live, what is off with its disks, for good. What is suspended or in an error \
+            cannot move. Whatever stays is named, and makes the exit status 1.
+            """
     )
 
     @Argument(help: "The host to empty.")
     var source: String
     @Option(name: .customLong("to"), help: "A host to move to; may be repeated. Without it: all others that answer.")
     var destinations: [String] = []
-    @Option(help: "How many migrations at once.")
+    @Option(help: "How many moves at once.")
     var parallel = 2
     @OptionGroup var common: CommonOptions
     @OptionGroup var limit: AnswerLimit
 
     func validate() throws {
-        guard (1...64).contains(parallel) else { throw ValidationError("--parallel is between 1 and 64") }
+        guard (1...32).contains(parallel) else { throw ValidationError("--parallel is between 1 and 32") }
         if destinations.contains(source) { throw ValidationError("\(source) cannot be drained to itself") }
     }
 
@@ -36,13 +39,25 @@ struct DrainCommand: AsyncParsableCommand {
         if common.json {
             Terminal.print(
                 Presentation.line([
-                    "host": .string(source), "moved": .int(Int64(result.moved)), "left": .int(Int64(result.left)),
+                    "host": .string(source), "moved": .int(Int64(result.moved)),
+                    "left": .int(Int64(result.left.count)),
+                    "stayed": .array(
+                        result.left.map { left in
+                            [
+                                "uuid": .string(left.instance.uuid), "name": .string(left.instance.name),
+                                "reason": .string(left.reason),
+                            ]
+                        }
+                    ),
                 ])
             )
         } else {
-            Terminal.print(TextTable.printable("\(result.moved) moved, \(result.left) left on \(source)"))
+            for left in result.left {
+                Terminal.print(TextTable.printable("left: \(left.instance.name): \(left.reason)"))
+            }
+            Terminal.print(TextTable.printable("\(result.moved) moved, \(result.left.count) left on \(source)"))
         }
-        guard result.left == 0 else { throw ExitCode.failure }
+        guard result.left.isEmpty else { throw ExitCode.failure }
     }
 }
 
@@ -68,7 +83,8 @@ private final class DrainOutput: Sendable {
                 if moving[move.instance.name] != nil { moving[move.instance.name] = progress.fraction }
             }
         case .moved(let instance, let done, let total):
-            line("\(instance.name) runs on \(instance.host) (\(done) of \(total))", ended: instance.name)
+            let state = instance.state == "running" ? "runs" : "is \(instance.state)"
+            line("\(instance.name) \(state) on \(instance.host) (\(done) of \(total))", ended: instance.name)
         case .failed(let move, let reason, let isFinal):
             let next = isFinal ? "it stays" : "another host will be tried"
             line("\(move.instance.name) not to \(move.destination): \(reason); \(next)", ended: move.instance.name)

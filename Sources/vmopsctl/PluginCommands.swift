@@ -57,6 +57,22 @@ struct PluginCheckCommand: AsyncParsableCommand {
     var bootText: String?
     @Option(help: "A bridge to attach interfaces to.")
     var bridge: String?
+    @Option(
+        name: .customLong("second-option"),
+        help: "NAME=VALUE for the second plugin, to which machines move, where it is another one; may be repeated."
+    )
+    var secondOptions: [String] = []
+    @Option(help: "The command of the second plugin, if it is another one.")
+    var secondCommand: String?
+    @Option(help: "How the first plugin's host knows the second's, default second.")
+    var secondAddress: String?
+    @Option(help: "The name of a machine on the hypervisor that is not vmops'.")
+    var foreign: String?
+    @Option(
+        name: .customLong("foreign-uuid"),
+        help: "The uuid of that machine on the hypervisor, where instances have it too."
+    )
+    var foreignUUID: String?
     @Option(help: "How many machines the check of many machines makes.")
     var machines = 20
     @Option(help: "How often the plugin is killed at a random point.")
@@ -76,9 +92,14 @@ struct PluginCheckCommand: AsyncParsableCommand {
         }
         for (name, pairs) in [
             ("option", options), ("environment", environment), ("metadata", metadata),
-            ("flood-metadata", floodMetadata),
+            ("flood-metadata", floodMetadata), ("second-option", secondOptions),
         ] where !pairs.allSatisfy({ $0.contains("=") }) {
             throw ValidationError("--\(name) needs NAME=VALUE")
+        }
+        for text in [command.count == 1 ? command[0] : nil, secondCommand] {
+            if let text, [String](command: text) == nil {
+                throw ValidationError("a command has a quote without its other: \(text)")
+            }
         }
     }
 
@@ -97,7 +118,7 @@ struct PluginCheckCommand: AsyncParsableCommand {
     }
 
     private var settings: PluginKitSettings {
-        let words = command.count == 1 ? PluginKitSettings.words(command[0]) : command
+        let words = command.count == 1 ? [String](command: command[0]) ?? command : command
         var settings = PluginKitSettings(command: words)
         settings.shape = PluginKitSettings.Shape(rawValue: shape) ?? .child
         settings.options = Dictionary(assignments: options)
@@ -113,6 +134,11 @@ struct PluginCheckCommand: AsyncParsableCommand {
         settings.floodTyping = floodTyping
         settings.bootText = bootText
         settings.bridge = bridge
+        settings.secondOptions = Dictionary(assignments: secondOptions)
+        settings.secondCommand = secondCommand.flatMap { [String](command: $0) }
+        settings.secondAddress = secondAddress
+        settings.foreignName = foreign
+        settings.foreignUUID = foreignUUID
         settings.machineCount = machines
         settings.killRounds = kills
         return settings

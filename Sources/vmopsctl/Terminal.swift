@@ -44,17 +44,4 @@ enum Terminal {
         }
         return String(decoding: bytes, as: UTF8.self)
     }
-
-    static var environment: [String: String] {
-        var variables: [String: String] = [:]
-        var position = environ
-        while let entry = position.pointee {
-            let text = String(cString: entry)
-            if let equals = text.firstIndex(of: "=") {
-                variables[String(text[..<equals])] = String(text[text.index(after: equals)...])
-            }
-            position += 1
-        }
-        return variables
-    }
 }

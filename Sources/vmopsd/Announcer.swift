@@ -1,12 +1,11 @@
 import Logging
 import Observability
-import RPCWorker
 import ServiceLifecycle
 import Support
 
 /// Tells the log and systemd when the worker serves, and that it is stopping.
 struct Announcer: Service {
-    let worker: RPCWorker
+    let worker: RegisteredWorker
     let hosts: HostFleet
     let notifier: SystemdNotifier
     let upgrade: Upgrader

@@ -22,7 +22,7 @@ enum Daemon {
         if !settings.limits.coreDumps { ProcessEnvironment.forbidCoreDumps() }
         ProcessEnvironment.raiseDescriptorLimit()
         // Read once: programs that are started from here need not know it.
-        let seed = ProcessEnvironment.variables[Upgrader.seedVariable] ?? UniqueID.make()
+        let seed = EnvironmentVariables.all[Upgrader.seedVariable] ?? UniqueID.make()
         unsetenv(Upgrader.seedVariable)
         try PrivateDirectory.prepare(settings.statePath)
         let observability = try ObservabilityStack(settings)
@@ -38,7 +38,7 @@ enum Daemon {
         let admin = try observability.adminServer(settings, worker: worker, hosts: hosts)
         let current = Box(settings)
         let isStopped = Box(false)
-        let notifier = SystemdNotifier(environment: ProcessEnvironment.variables)
+        let notifier = SystemdNotifier(environment: EnvironmentVariables.all)
         let upgrader = Upgrader(settings: current, worker: worker, notifier: notifier, logger: logger)
         let reloader = Reloader(
             current,
@@ -48,14 +48,22 @@ enum Daemon {
             worker: worker,
             logger: logger
         )
-        let announcer = Announcer(worker: worker, hosts: hosts, notifier: notifier, upgrade: upgrader, logger: logger)
+        let registered = RegisteredWorker(worker: worker, hosts: hosts)
+        let announcer = Announcer(
+            worker: registered,
+            hosts: hosts,
+            notifier: notifier,
+            upgrade: upgrader,
+            logger: logger
+        )
         // Shut down in reverse order: first the requests, then the consoles, last the signs of life.
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
-            .init(service: Watchdog(worker: worker, notifier: notifier, isStopped: isStopped)),
+            .init(service: Watchdog(worker: registered, notifier: notifier, isStopped: isStopped)),
             .init(service: hosts),
         ]
         services += [admin].compactMap { $0 }.map { .init(service: $0) }
-        services += [.init(service: reloader), .init(service: worker), .init(service: announcer)]
+        services += [.init(service: reloader), .init(service: registered)]
+        services.append(.init(service: announcer))
         services.append(.init(service: upgrader, successTerminationBehavior: .gracefullyShutdownGroup))
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(

@@ -2,6 +2,7 @@ import Configuration
 import Console
 import Journal
 import Logging
+import NovaCompute
 import PluginHost
 import RPCClient
 import RPCWorker
@@ -16,6 +17,8 @@ final class HostFleet: Service {
     private let notifier: Notifier?
     private let images: ImageStores
     private let calls: HostCalls
+    /// Those of hosts that a control plane is to know.
+    private let services: [ComputeService]
     private let logger: Logger
     /// The stop that a graceful shutdown began.
     private let stopping = Box<Task<Void, Never>?>(nil)
@@ -24,6 +27,7 @@ final class HostFleet: Service {
         self.logger = logger
         let shared = try SharedParts(settings, logger: logger)
         stacks = try await Self.stacks(settings, shared, logger)
+        services = stacks.compactMap { $0.computeService() }
         notifier = shared.notifier
         images = shared.images
         calls = shared.calls
@@ -92,6 +96,9 @@ final class HostFleet: Service {
                     }
                 }
                 for stack in stacks { group.addTask { await stack.operations.run() } }
+                for service in services {
+                    group.addTask { await cancelWhenGracefulShutdown { await service.run() } }
+                }
             }
         } onGracefulShutdown: {
             // Brings about the end of the operations' own run, and is awaited behind it: the hosts' last words are
@@ -100,6 +107,13 @@ final class HostFleet: Service {
         }
         await stopping.value?.value
         for stack in stacks { await stack.journal.close() }
+    }
+
+    /// Returns when the control plane knows all hosts, if one is to; before that none may serve.
+    ///
+    /// - Throws: `ComputeServiceError` when one cannot be registered.
+    func waitUntilRegistered() async throws {
+        for service in services { try await service.waitUntilRegistered() }
     }
 
     private func stop() async {

@@ -77,6 +77,8 @@ struct HostStack: Sendable {
     private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
     private let nova: NovaParts?
+    private let changes = HostChanges()
+    private let directory: String
 
     init(_ host: HostSettings, _ settings: Settings, _ shared: SharedParts, logger: Logger) throws {
         var logger = logger
@@ -84,6 +86,7 @@ struct HostStack: Sendable {
         self.logger = logger
         name = host.name
         kind = host.backend
+        directory = host.directory
         try makeDirectories(host.directory)
         lock = try HostDirectoryLock(host.directory)
         let backend = try Self.backend(host, settings, shared, logger)
@@ -109,10 +112,12 @@ struct HostStack: Sendable {
             peers: shared.peers,
             carrier: DiskTransfer(
                 address: host.migration.address,
+                ports: host.migration.ports,
+                tls: host.migration.tls.map(MigrationCertificates.init),
                 bandwidth: host.migration.bandwidth,
                 limit: host.migration.progressTimeout
             ),
-            observer: shared.observer(host.name),
+            observer: ObserverGroup([shared.observer(host.name)] + (shared.nova == nil ? [] : [changes])),
             logger: logger
         )
         allowedMethods = Box(Set(settings.limits.allowedMethods))
@@ -168,12 +173,7 @@ struct HostStack: Sendable {
             allowedMethods: { allowed.value },
             injectsPasswords: { injects.value }
         )
-        let novaEndpoint = nova?.endpoint(
-            operations,
-            allowedMethods: { allowed.value },
-            injectsPasswords: { injects.value },
-            logger: logger
-        )
+        let novaEndpoint = novaEndpoint
         var endpoints: [any RPCEndpoint] = [endpoint]
         if let novaEndpoint { endpoints += [novaEndpoint, BaseAPIEndpoint()] as [any RPCEndpoint] }
         return ServedHost(
@@ -185,6 +185,23 @@ struct HostStack: Sendable {
                 nova: novaEndpoint.map { NovaRecovery($0) }
             )
         )
+    }
+
+    private var novaEndpoint: NovaEndpoint? {
+        let injects = injectsPasswords
+        let allowed = allowedMethods
+        return nova?.endpoint(
+            operations,
+            allowedMethods: { allowed.value },
+            injectsPasswords: { injects.value },
+            logger: logger
+        )
+    }
+
+    /// What makes the host known to a control plane, if it has one.
+    func computeService() -> ComputeService? {
+        guard let nova, let endpoint = novaEndpoint else { return nil }
+        return nova.service(endpoint, directory: directory, journal: journal, changes: changes, logger: logger)
     }
 
     /// Puts options that may change at run time in force.

@@ -29,6 +29,7 @@ struct NovaCalls: NovaCaller {
     func call(
         _ topic: NovaTopic,
         server: String?,
+        namespace: String?,
         _ method: String,
         version: String,
         _ args: JSONObject,
@@ -36,8 +37,10 @@ struct NovaCalls: NovaCaller {
         timeout: Duration,
         monitorTimeout: Duration?
     ) async throws -> JSONValue {
-        try await calls.connected.call(
-            target(topic, server, version),
+        var target = target(topic, server, version)
+        target.namespace = namespace
+        return try await calls.connected.call(
+            target,
             method,
             args,
             context: context,

@@ -1,5 +1,7 @@
+import Journal
 import Logging
 import NovaCompute
+import OsloMessaging
 import VMOps
 
 import struct Configuration.Settings
@@ -37,5 +39,46 @@ struct NovaParts: Sendable {
             injectsPasswords: injectsPasswords,
             logger: logger
         )
+    }
+
+    /// What registers the host and reports of it, if there is a conductor to report to.
+    func service(
+        _ endpoint: NovaEndpoint,
+        directory: String,
+        journal: Journal,
+        changes: HostChanges,
+        logger: Logger
+    ) -> ComputeService? {
+        guard let conductor = conductor(logger) else { return nil }
+        return ComputeService(
+            endpoint: endpoint,
+            conductor: conductor,
+            identity: NodeIdentity(path: directory + "/compute_id"),
+            changes: changes,
+            openRequests: { try await journal.requestedInstances() },
+            logger: logger
+        )
+    }
+}
+
+extension Journal {
+    /// The instances that accepted and unfinished requests are about.
+    fileprivate func requestedInstances() async throws -> Set<String> {
+        let decoder = RequestDecoder()
+        var instances: Set<String> = []
+        var last: EntryID?
+        while case let page = try await unfinished(after: last), let newest = page.last {
+            last = newest.entry
+            for unfinished in page {
+                guard
+                    case .request(let request) = decoder.decode(
+                        body: unfinished.request.body,
+                        properties: OsloProperties.plain
+                    ), let uuid = ComputeService.instance(of: request)
+                else { continue }
+                instances.insert(uuid)
+            }
+        }
+        return instances
     }
 }

@@ -21,5 +21,16 @@ extension NovaSettings {
         responseTimeout = nova.responseTimeout
         conductorPatience = nova.conductorPatience
         shutdownTimeout = nova.shutdownTimeout
+        serviceVersion = nova.serviceVersion
+        reportInterval = nova.reportInterval
+        resourceInterval = nova.resourceInterval
+        syncInterval = nova.syncInterval
+        deletedAction = DeletedInstanceAction(rawValue: nova.deletedAction.rawValue) ?? .reap
+        reservedMemoryMB = nova.reservedMemoryMB
+        reservedDiskMB = nova.reservedDiskMB
+        cpuAllocationRatio = nova.cpuAllocationRatio
+        ramAllocationRatio = nova.ramAllocationRatio
+        diskAllocationRatio = nova.diskAllocationRatio
+        address = nova.address
     }
 }

@@ -14,7 +14,7 @@ extension OperationSettings {
         softRebootTimeout = host.hyperv.waitSoftReboot
         powerOffPollInterval = host.console.pollInterval
         resumeGuestsOnStart = host.compute.resumeGuestsStateOnHostBoot
-        maxOutgoingMigrations = max(1, settings.limits.maxInflight / 2 / max(1, settings.hosts.count))
+        maxOutgoingMigrations = max(1, settings.limits.maxInflight / 2)
         migrationRetryInterval = host.migration.retryInterval
         maxQueuePerInstance = settings.limits.maxQueue
         volumePaths = settings.limits.volumePaths

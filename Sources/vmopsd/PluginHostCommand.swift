@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import HostBackend
+import ImageStore
 import Logging
 import Observability
 import PluginProtocol
@@ -33,7 +34,7 @@ struct PluginHostCommand: AsyncParsableCommand {
 
     @concurrent
     func run() async throws {
-        guard ProcessEnvironment.variables[PluginVersion.cookie] != nil else {
+        guard EnvironmentVariables.all[PluginVersion.cookie] != nil else {
             StandardError.write("vmopsd plugin-host is a plugin: a worker starts it, see docs/plugins.md\n")
             throw ExitCode.failure
         }
@@ -65,7 +66,7 @@ struct PluginHostCommand: AsyncParsableCommand {
         _ hello: WorkerHello,
         files: [String],
         _ logger: Logger
-    ) throws -> any HostBackend {
+    ) throws -> PluginServer.Served {
         var options: [String: String] = ["host": hello.host, "backend": kind.rawValue]
         if let state = parent(parent(hello.instancesDirectory)) { options["state_path"] = state }
         for (name, value) in hello.options {
@@ -81,9 +82,12 @@ struct PluginHostCommand: AsyncParsableCommand {
         let settings = try settings(options, files: files)
         guard let host = settings.hosts.first else { throw BackendError(.invalidArgument, "no host is configured") }
         let images = try ImageStores(settings, logger: logger).store(host, settings)
+        func served(_ backend: any HostBackend) -> PluginServer.Served {
+            PluginServer.Served(backend, imageDirectories: [images.settings.directory, settings.imagesPath])
+        }
         switch kind {
         case .simulated:
-            return SimulatedHost(
+            let backend = SimulatedHost(
                 name: hello.host,
                 settings: try SimulatedSettings(host, settings),
                 stateDirectory: hello.stateDirectory,
@@ -91,14 +95,16 @@ struct PluginHostCommand: AsyncParsableCommand {
                 images: images,
                 logger: logger
             )
+            return served(backend)
         case .qemu:
-            return QEMUHost(
+            let backend = QEMUHost(
                 name: hello.host,
                 settings: QEMUSettings(host, settings),
                 stateDirectory: hello.stateDirectory,
                 images: images,
                 logger: logger
             )
+            return served(backend)
         }
     }
 

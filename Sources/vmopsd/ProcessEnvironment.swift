@@ -4,19 +4,6 @@ import Support
 
 /// What the process gets from and sets with the operating system.
 enum ProcessEnvironment {
-    static var variables: [String: String] {
-        var variables: [String: String] = [:]
-        var position = environ
-        while let entry = position.pointee {
-            let text = String(cString: entry)
-            if let equals = text.firstIndex(of: "=") {
-                variables[String(text[..<equals])] = String(text[text.index(after: equals)...])
-            }
-            position += 1
-        }
-        return variables
-    }
-
     /// A thousand hosts with a console each need more descriptors than the usual soft limit.
     static func raiseDescriptorLimit() {
         var limit = rlimit()

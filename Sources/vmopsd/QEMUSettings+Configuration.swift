@@ -1,3 +1,4 @@
+import HostBackend
 import QEMUHost
 
 import struct Configuration.HostSettings
@@ -43,13 +44,17 @@ extension MigrationLimits {
         completionTimeout = settings.completionTimeout
         lastResort = LastResort(rawValue: settings.timeoutAction.rawValue) ?? .abort
         channels = settings.channels
-        tls = settings.tls.map { files in
-            MigrationCertificates(
-                authority: files.authorityFile,
-                certificate: files.certificateFile,
-                key: files.keyFile,
-                name: files.name
-            )
-        }
+        tls = settings.tls.map(MigrationCertificates.init)
+    }
+}
+
+extension MigrationCertificates {
+    init(_ files: MigrationSettings.TLS) {
+        self.init(
+            authority: files.authorityFile,
+            certificate: files.certificateFile,
+            key: files.keyFile,
+            name: files.name
+        )
     }
 }

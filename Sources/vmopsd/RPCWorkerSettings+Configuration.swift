@@ -1,3 +1,4 @@
+import ComputeRPC
 import Configuration
 import JSONCodec
 import Logging
@@ -15,6 +16,7 @@ extension RPCWorkerSettings {
             topology: settings.topologyOptions,
             prefetch: UInt16(clamping: settings.limits.prefetch),
             admission: AdmissionLimits(settings.limits),
+            partnerMethods: Set(DriverMethods.peerMethods),
             replies: ReplySettings(
                 mandatory: messaging.directMandatory,
                 retryTimeout: messaging.missingConsumerRetryTimeout

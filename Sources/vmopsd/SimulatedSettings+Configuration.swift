@@ -1,3 +1,4 @@
+import HostBackend
 import SimulatedHost
 
 import struct Configuration.HostSettings
@@ -10,6 +11,8 @@ extension SimulatedSettings {
         imagesPath = settings.imagesPath
         qemuImgCommand = host.hyperv.qemuImgCommand
         migrationAddress = host.migration.address
+        migrationPorts = host.migration.ports
+        migrationTLS = host.migration.tls.map(MigrationCertificates.init)
         migrationBandwidth = host.migration.bandwidth
         progressTimeout = host.migration.progressTimeout
         switchoverTimeout = host.migration.switchoverTimeout

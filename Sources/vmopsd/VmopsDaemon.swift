@@ -1,6 +1,7 @@
 import ArgumentParser
 import Configuration
 import Glibc
+import Support
 
 @main
 struct VmopsDaemon: AsyncParsableCommand {
@@ -38,7 +39,7 @@ struct VmopsDaemon: AsyncParsableCommand {
         let sources = ConfigurationSources(
             files: files,
             directories: directories,
-            environment: ProcessEnvironment.variables,
+            environment: EnvironmentVariables.all,
             overrides: overrides
         )
         let result = Settings.load(sources)

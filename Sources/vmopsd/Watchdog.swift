@@ -1,5 +1,4 @@
 import Observability
-import RPCWorker
 import ServiceLifecycle
 import UnixSignals
 
@@ -8,7 +7,7 @@ import UnixSignals
 /// A sign of life needs an answer of every connection's thread and a turn on Swift's task threads; when one of them
 /// hangs, none is sent, and systemd ends and starts the service. Nothing waits for a disk here: a restart mends none.
 struct Watchdog: Service {
-    let worker: RPCWorker
+    let worker: RegisteredWorker
     let notifier: SystemdNotifier
     /// Set when the process is told to stop; an upgrade in progress then ends as a stop.
     let isStopped: Box<Bool>

@@ -95,14 +95,6 @@ import Testing
         #expect(runner.isIdle)
         check(runner.answer(), nil)
     }
-
-    @Test func aJobOfConsumersOnlyEndsWithoutAsking() {
-        var runner = DeclarationRunner(refusedPause: .seconds(1))
-        _ = runner.submit([.declare(.consumer(ConsumerDeclaration(queue: "q", tag: "1")))])
-        check(runner.finishEmpty(), nil)
-        runner.connected()
-        check(runner.finishEmpty(), .finished(job: 1))
-    }
 }
 
 @Suite struct TopologyTests {

@@ -18,7 +18,7 @@ import Testing
 
     /// A ledger whose messages "1" to "count" are published.
     private func published(_ count: Int, attempts: Int = 3) -> OutboundLedger {
-        var ledger = OutboundLedger(maximumAttempts: attempts)
+        var ledger = OutboundLedger(maximumAttempts: attempts, refusedAttempts: attempts)
         for number in 1...count { ledger.enqueue(entry("\(number)")) }
         while ledger.publishNext(limit: .max) != nil {}
         return ledger
@@ -73,14 +73,41 @@ import Testing
         check(text(ledger.publishNext(limit: 1)), "2")
     }
 
-    @Test func aRefusedMessageIsRepeatedAndThenGivenUp() {
-        var ledger = published(1, attempts: 2)
+    @Test func aRefusedMessageIsRepeatedAfterPausesAndThenGivenUp() {
+        var ledger = published(1, attempts: 3)
         var finished: [OutboundLedger.Finished] = []
-        ledger.refuse(1, multiple: false, into: &finished)
-        #expect(finished.isEmpty)
-        check(publishAll(&ledger), ["1"])
-        ledger.refuse(2, multiple: false, into: &finished)
-        #expect(summary(finished) == ["1: failed(\"the broker refused the message 2 times\")"])
+        var now = Moment(nanoseconds: 1_000_000_000)
+        var last = Duration.zero
+        for number: UInt64 in 1...2 {
+            ledger.refuse(number, multiple: false, now: now, into: &finished)
+            #expect(finished.isEmpty && !ledger.isEmpty)
+            ledger.resumeRefused(now: now)
+            check(publishAll(&ledger), [], "not at once")
+            let pause = Duration.nanoseconds(ledger.resumeAt.since(now))
+            #expect(pause > last)
+            last = pause
+            now = ledger.resumeAt
+            ledger.resumeRefused(now: now)
+            check(publishAll(&ledger), ["1"])
+        }
+        ledger.refuse(3, multiple: false, now: now, into: &finished)
+        #expect(summary(finished) == ["1: failed(\"the broker refused the message 3 times\")"])
+        #expect(ledger.isEmpty)
+    }
+
+    @Test func whatIsRefusedHoldsUpNothingElse() {
+        var ledger = published(3)
+        var finished: [OutboundLedger.Finished] = []
+        let now = Moment(nanoseconds: 1)
+        ledger.refuse(2, multiple: true, now: now, into: &finished)
+        ledger.enqueue(entry("4"))
+        check(publishAll(&ledger), ["4"])
+        ledger.resumeRefused(now: now + .seconds(2))
+        check(publishAll(&ledger), ["1", "2"])
+        #expect(ledger.unconfirmedCount == 4)
+        ledger.refuse(4, multiple: true, now: now, into: &finished)
+        ledger.failAll("closed", into: &finished)
+        #expect(finished.count == 4)
         #expect(ledger.isEmpty)
     }
 
@@ -107,7 +134,7 @@ import Testing
     }
 
     @Test func aMessageWithDeclarationsGetsFurtherAttemptsAfterAChannelClosed() {
-        var ledger = OutboundLedger(maximumAttempts: 2)
+        var ledger = OutboundLedger(maximumAttempts: 2, refusedAttempts: 2)
         let exchange = TopologyStep.exchange(ExchangeDeclaration(name: "x", kind: .fanout))
         ledger.enqueue(entry("1", declaring: [exchange]))
         check(publishAll(&ledger), ["1"])

@@ -45,15 +45,20 @@ final class Recorder: DeliveryHandler {
 
 /// Publishes the body of every delivery to the queue that its `reply-to` header names.
 final class Echo: DeliveryHandler {
-    private let session = Mutex<BrokerSession?>(nil)
+    /// The session holds its handler.
+    private struct Attached {
+        weak var session: BrokerSession?
+    }
 
-    func attach(_ session: BrokerSession) { self.session.withLock { $0 = session } }
+    private let attached = Mutex(Attached())
+
+    func attach(_ session: BrokerSession) { attached.withLock { $0.session = session } }
 
     func received(_ delivery: Delivery) -> Settlement? {
         guard case .string(let queue)? = delivery.properties.headers?["reply-to"] else {
             return .reject(requeue: false)
         }
-        session.withLock { $0 }?.publish(.to(queue: queue, delivery.body))
+        attached.withLock { $0.session }?.publish(.to(queue: queue, delivery.body))
         return .acknowledge
     }
 }

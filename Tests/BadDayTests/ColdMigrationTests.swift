@@ -173,6 +173,8 @@ struct ColdMigrationTests {
     @Test func whatADeadHostRanRunsElsewhereAndTheHostGivesItUp() async throws {
         try await Self.withSharedStorage { bench in
             let instance = try await bench.spawn()
+            let shortLived = TestInstance("short-lived", on: "host-a")
+            try await bench.source.spawn(shortLived)
             #expect(
                 try await bench.source.failure("evacuate_instance", instance.reference, on: "host-b")
                     == "ComputeServiceInUse"
@@ -182,7 +184,8 @@ struct ColdMigrationTests {
                 Checkout.program("vmopsctl"),
                 ["--url", bench.source.daemon.url, "evacuate", "host-a", "--to", "host-b"]
             )
-            #expect(output.contains("1 evacuated, 0 not"))
+            #expect(output.contains("2 evacuated, 0 not"))
+            try await bench.source.call("destroy", shortLived.reference, on: "host-b")
             #expect(try await bench.state(instance, on: "host-b") == "running")
             let before = try await bench.lines(instance, on: "host-b").count
             // It is back, and had it in its journal and its machines.
@@ -190,6 +193,7 @@ struct ColdMigrationTests {
             try await eventually("host-a in service") { try await bench.state(instance, on: "host-a") == nil }
             let machines = try await bench.source.call("list_instance_uuids", on: "host-a")
             #expect(machines == [])
+            #expect(bench.files(shortLived, on: "host-a") == [])
             try await eventually("the log goes on") {
                 try await bench.lines(instance, on: "host-b").count > before + 20
             }

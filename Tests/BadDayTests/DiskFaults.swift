@@ -21,7 +21,11 @@ struct DiskFaults: Sendable {
         try clear()
     }
 
-    var environment: [String: String] { ["LD_PRELOAD": library, "VMOPS_DISK_FAULTS": control] }
+    /// What is preloaded into the tests as well, stays.
+    var environment: [String: String] {
+        let others = ProcessInfo.processInfo.environment["LD_PRELOAD"] ?? ""
+        return ["LD_PRELOAD": "\(library):\(others)", "VMOPS_DISK_FAULTS": control]
+    }
 
     /// Calls that write below a path fail, or only take longer.
     func set(_ code: Int32, milliseconds: Int = 0, below path: String) throws {

@@ -18,7 +18,7 @@ struct DiskTrouble: Sendable {
         // One is in the middle of its work: it is answered too, whatever it comes to.
         let first = instances[0]
         let arguments = MachineOperation.hardReboot.arguments(first, volumes: "")
-        async let interrupted = bench.failure("reboot", arguments, on: first.host)
+        async let interrupted = bench.failure("reboot", arguments, on: first.host, timeout: .seconds(180))
         try await eventually("the reboot runs") { try await bench.metric("vmops_rpc_running") == 1 }
         try faults.set(code, below: bench.daemon.statePath)
         var refusals: [String: Int] = [:]

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Several workers, asked at once by the command-line client.
-@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(10)))
 struct FanOutTests {
     private static func control(_ bench: MigrationBench, _ arguments: String...) async throws -> String {
         try await runCommand(Checkout.program("vmopsctl"), ["--url", bench.source.daemon.url] + arguments)
@@ -42,9 +42,21 @@ struct FanOutTests {
             #expect(spread.values.reduce(0, +) == 6)
             #expect(spread["host-a", default: 0] > 0 && spread["host-b", default: 0] > 0, "\(spread)")
             #expect(try await Self.control(bench, "info", "vm-3").contains("vm-3"))
-            let drained = try await Self.control(bench, "drain", "host-a", "--parallel", "2")
-            #expect(drained.contains("\(spread["host-a", default: 0]) moved, 0 left on host-a"))
-            #expect(try await load() == ["host-b": 6])
+            // One that is off goes too, and one that is suspended cannot.
+            for name in ["off", "asleep"] {
+                _ = try await Self.control(bench, "spawn", name, "--host", "host-a", "--root-gb", "0")
+            }
+            _ = try await Self.control(bench, "power-off", "off", "--timeout", "0")
+            _ = try await Self.control(bench, "suspend", "asleep")
+            let drain = "\(Checkout.program("vmopsctl")) --url \(bench.source.daemon.url) drain host-a --parallel 2"
+            let drained = try await runCommand("bash", ["-c", "\(drain); echo status $?"])
+            #expect(drained.contains("\(spread["host-a", default: 0] + 1) moved, 1 left on host-a"))
+            #expect(drained.contains("left: asleep: it is suspended"))
+            #expect(drained.hasSuffix("status 1"))
+            #expect(try await load() == ["host-b": 7, "host-a": 1])
+            let text = try await Self.control(bench, "--json", "info", "off")
+            let moved = try JSONReader.read(Array(text.utf8))
+            #expect(moved["host"] == "host-b" && moved["state"] == "off" && moved["resize"] == nil, "\(text)")
         }
     }
 }

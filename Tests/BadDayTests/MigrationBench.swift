@@ -22,22 +22,25 @@ struct MigrationBench: Sendable {
     /// - Parameters:
     ///   - source: options of the source alone, over ``options``.
     ///   - destination: the same of the destination.
+    ///   - environment: variables of the destination.
     static func run(
         source: [String: [String: String]] = [:],
         destination: [String: [String: String]] = [:],
+        environment: [String: String] = [:],
         url: String? = nil,
         prepare: @escaping @Sendable (_ directory: String, _ host: String) async throws -> Void = { _, _ in },
         _ body: @escaping @Sendable (MigrationBench) async throws -> Void
     ) async throws {
         try await Bench.run(settings("host-a", source, url), prepare: { try await prepare($0, "host-a") }) { bench in
-            let other = settings("host-b", destination, bench.daemon.url)
+            var other = settings("host-b", destination, bench.daemon.url)
+            other.environment = environment
             try await DaemonProcess.run(other, prepare: { try await prepare($0, "host-b") }) { daemon in
                 try await body(MigrationBench(source: bench, destination: daemon))
             }
         }
     }
 
-    private static func settings(_ host: String, _ more: [String: [String: String]], _ url: String?) -> DaemonSettings {
+    static func settings(_ host: String, _ more: [String: [String: String]], _ url: String?) -> DaemonSettings {
         var options = options
         for (group, values) in more { options[group, default: [:]].merge(values) { $1 } }
         return DaemonSettings(hosts: [host], options: options, url: url)

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// `plugins/examples/sleepers`, a script written from the protocol's page alone, as the host of a worker.
-@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(3)))
+@Suite(.enabled(if: TestBroker.isAvailable, Comment(rawValue: TestBroker.missing)), .timeLimit(.minutes(10)))
 struct OneShotPluginTests {
     private static func settings() -> DaemonSettings {
         let script = Checkout.root.appending(path: "plugins/examples/sleepers").path

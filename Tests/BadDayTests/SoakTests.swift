@@ -84,7 +84,8 @@ struct SoakTests {
         if let last = samples.last, samples.count > 20 {
             let settled = samples[samples.count / 4]
             #expect(last.descriptors <= settled.descriptors + 8)
-            #expect(last.residentKiB < settled.residentKiB + 32 << 10)
+            // A sanitizer keeps what was freed.
+            #expect(Sanitizer.isOn || last.residentKiB < settled.residentKiB + 32 << 10)
         }
     }
 

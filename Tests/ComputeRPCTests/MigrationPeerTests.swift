@@ -29,6 +29,9 @@ import VMOps
             }
         }
 
+        /// Each driver holds its wire.
+        func clear() { drivers.withLock { $0 = [:] } }
+
         func peer(_ host: String) throws -> any MigrationPeer { RemotePeer(host: host, caller: self) }
 
         func call(_ method: String, _ args: JSONObject, on host: String, timeout: Duration) async throws -> JSONValue {
@@ -48,6 +51,7 @@ import VMOps
 
     private static func withPair(_ body: (Wire, TestDriver, TestDriver) async throws -> Void) async throws {
         let wire = Wire()
+        defer { wire.clear() }
         try await TestDriver.with(host: "host-a", peers: wire) { source in
             try await TestDriver.with(host: "host-b", peers: wire) { destination in
                 wire.set([source, destination])

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Console
 
-@Suite(.timeLimit(.minutes(5))) struct ConsoleCaptureTests {
+@Suite(.timeLimit(.minutes(15))) struct ConsoleCaptureTests {
     @Test func capturesWhatIsPrintedAndReadsItAfterTheStop() async throws {
         let directory = try TestDirectory()
         let uuid = try InstanceUUID.random()

@@ -8,7 +8,7 @@ import Testing
 @testable import Console
 
 /// A worker that is killed while it captures an endpoint that outlives it.
-@Suite(.timeLimit(.minutes(5))) struct ConsoleKillTests {
+@Suite(.timeLimit(.minutes(15))) struct ConsoleKillTests {
     /// Lines of 16 bytes, so that every byte of the stream is known from its offset.
     private static func stream(_ range: Range<Int64>) -> [UInt8] {
         let lines = (range.lowerBound / 16)...(range.upperBound / 16)

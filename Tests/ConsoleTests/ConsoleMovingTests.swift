@@ -6,7 +6,7 @@ import Testing
 
 @testable import Console
 
-@Suite(.timeLimit(.minutes(5))) struct ConsoleMovingTests {
+@Suite(.timeLimit(.minutes(15))) struct ConsoleMovingTests {
     private func fill(_ directory: TestDirectory, _ bytes: [UInt8], _ limits: SegmentLimits) throws {
         var store = SegmentStore(directory: directory.path, limits: limits)
         if !bytes.isEmpty { try store.append(bytes, ReactorBlockPool(budget: .max)) }

@@ -58,34 +58,90 @@ import Testing
     }
 
     @Test func aHostIsEmptiedAndWhatCannotMoveIsNamed() async throws {
+        let states = ["running", "running", "paused", "off", "suspended", "error", "unconfirmed"]
+        let present = states.enumerated().map { number, state -> JSONValue in
+            guard state == "unconfirmed" else { return Self.instance(number, "host-a", state) }
+            guard case .object(var info) = Self.instance(number) else { return .null }
+            info["resize"] = .string(state)
+            return .object(info)
+        }
         let hosts = FakeHosts(["host-a", "host-b", "host-c"]) { request in
             let host = request.host ?? "-"
+            let wanted = request.args["instance"]?["uuid"]
+            let instance = present.first { $0["uuid"] == wanted } ?? .null
             switch request.method {
             case "ping":
-                return ["host": .string(host), "instances": .int(host == "host-a" ? 4 : 0)]
+                return ["host": .string(host), "instances": .int(host == "host-a" ? 7 : 0)]
             case "list_instance_infos":
-                return .array([
-                    Self.instance(0), Self.instance(1), Self.instance(2), Self.instance(3, "host-a", "off"),
-                ])
+                return .array(present)
             case "get_info":
-                return ["uuid": request.args["instance"]?["uuid"] ?? .null, "name": "vm", "host": "host-a"]
-            case "live_migration":
+                return instance
+            case "live_migration", "resize_instance":
                 let destination = request.args["dest"]?.stringValue ?? "-"
                 guard destination == "host-c" else {
                     throw RemoteFailure(className: "MigrationPreCheckError", module: "nova.exception", message: "full")
                 }
-                return Self.instance(0, destination)
+                return Self.instance(0, destination, instance["state"]?.stringValue ?? "-")
+            case "confirm_resize":
+                return Self.instance(0, host, "off")
             default:
                 throw notFound
             }
         }
         let (lines, result) = try await Self.drain(hosts, "host-a")
-        #expect(result == DrainResult(moved: 3, left: 1))
-        #expect(lines.contains("left vm-3: it is off"))
+        #expect(result.moved == 4)
+        #expect(result.left.map(\.instance.name) == ["vm-4", "vm-5", "vm-6"])
+        #expect(lines.contains("left vm-4: it is suspended"))
+        #expect(lines.contains("left vm-5: it is error"))
+        #expect(lines.contains { $0.hasPrefix("left vm-6:") && $0.contains("confirm or revert") })
         #expect(lines.contains { $0.hasPrefix("failed") && $0.contains("full") })
-        #expect(lines.filter { $0.hasPrefix("moved") }.count == 3)
-        let asked = hosts.requests.filter { $0.method == "live_migration" }
-        #expect(asked.allSatisfy { $0.host == "host-a" })
+        #expect(lines.filter { $0.hasPrefix("moved") }.count == 4)
+        let live = hosts.requests.filter { $0.method == "live_migration" }
+        #expect(live.allSatisfy { $0.host == "host-a" })
+        #expect(Set(live.compactMap { $0.args["instance"]?["name"]?.stringValue }) == ["vm-0", "vm-1", "vm-2"])
+        let cold = hosts.requests.filter { $0.method == "resize_instance" }
+        #expect(cold.allSatisfy { $0.host == "host-a" && $0.args["instance"]?["name"] == "vm-3" })
+        #expect(hosts.requests.filter { $0.method == "confirm_resize" }.map(\.host) == ["host-c"])
+    }
+
+    /// What is off when it is listed may run when its turn comes, and is not turned off for the move.
+    @Test func theStateThatCountsIsTheOneAtTheTime() async throws {
+        let hosts = FakeHosts(["host-a", "host-b"]) { request in
+            switch request.method {
+            case "ping": return ["host": .string(request.host ?? "-"), "instances": .int(0)]
+            case "list_instance_infos":
+                return .array([Self.instance(0, "host-a", "off"), Self.instance(1)])
+            case "get_info":
+                let isFirst = request.args["instance"]?["uuid"] == Self.instance(0)["uuid"]
+                return isFirst ? Self.instance(0) : Self.instance(1, "host-a", "suspended")
+            case "live_migration": return Self.instance(0, "host-b")
+            default: throw notFound
+            }
+        }
+        let (_, result) = try await Self.drain(hosts, "host-a")
+        #expect(result.moved == 1)
+        #expect(result.left.map(\.reason) == ["it is suspended"])
+        #expect(!hosts.requests.contains { $0.method == "resize_instance" })
+    }
+
+    /// It is where it was to go, and its old host keeps its disks: no success, and no other host would do better.
+    @Test func aMoveThatCannotBeConfirmedIsNamed() async throws {
+        let hosts = FakeHosts(["host-a", "host-b", "host-c"]) { request in
+            switch request.method {
+            case "ping": return ["host": .string(request.host ?? "-"), "instances": .int(0)]
+            case "list_instance_infos": return .array([Self.instance(0, "host-a", "off")])
+            case "get_info": return Self.instance(0, "host-a", "off")
+            case "resize_instance": return Self.instance(0, request.args["dest"]?.stringValue ?? "-", "off")
+            case "confirm_resize":
+                throw RemoteFailure(className: "NovaException", module: "nova.exception", message: "not now")
+            default: throw notFound
+            }
+        }
+        let (lines, result) = try await Self.drain(hosts, "host-a")
+        #expect(result.moved == 0)
+        #expect(result.left.first?.reason.contains("could not be confirmed") == true)
+        #expect(lines.contains { $0.hasPrefix("failed vm-0") && $0.hasSuffix("true") })
+        #expect(hosts.requests.filter { $0.method == "resize_instance" }.count == 1)
     }
 
     @Test func aHostThatDoesNotAnswerIsNotDrained() async throws {

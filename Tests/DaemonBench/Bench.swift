@@ -57,7 +57,7 @@ package struct Bench: Sendable {
 
     // MARK: - Asking
 
-    /// Calls a method of a host.
+    /// Calls a method of a host; it has longer than `timeout` under a sanitizer.
     @discardableResult
     package func call(
         _ method: String,
@@ -72,7 +72,7 @@ package struct Bench: Sendable {
             method,
             args,
             context: ["request_id": .string(requestID)],
-            timeout: timeout
+            timeout: timeout * Sanitizer.slowness
         )
     }
 

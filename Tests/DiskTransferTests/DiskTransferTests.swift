@@ -10,7 +10,7 @@ import Testing
 @testable import DiskTransfer
 
 /// Disks between two ends on one machine, with everything in the way that a network and kill -9 put there.
-@Suite(.timeLimit(.minutes(2))) struct DiskTransferTests {
+@Suite(.timeLimit(.minutes(5))) struct DiskTransferTests {
     /// A disk of a few megabytes with a hole, zeros and a part of a block at its end.
     private static func makeDisk(_ path: String, seed: UInt8 = 1) throws {
         var data = Data(count: 3 << 20)
@@ -31,7 +31,8 @@ import Testing
 
     private static func run(_ body: (_ directory: String, DiskTransfer) async throws -> Void) async throws {
         try await withTemporaryDirectory { directory in
-            try await body(directory, DiskTransfer(address: "127.0.0.1", limit: .seconds(20)))
+            let limit = Duration.seconds(Sanitizer.choose(120, otherwise: 20))
+            try await body(directory, DiskTransfer(address: "127.0.0.1", limit: limit))
         }
     }
 
@@ -40,7 +41,7 @@ import Testing
             let paths = ["a", "b"].map { directory + "/" + $0 }
             for (seed, path) in paths.enumerated() { try Self.makeDisk(path, seed: UInt8(seed + 1)) }
             let target = paths.enumerated().map { CarriedDisk(number: $0.offset * 2, path: $0.element + ".there") }
-            let way = try await carrier.expect(Self.uuid(), transfer: "t1", disks: target)
+            let way = try await carrier.expect(Self.uuid(), transfer: "t1", disks: target, from: [:])
             let last = Mutex<(UInt64, UInt64)>((0, 0))
             try await carrier.send(
                 paths.enumerated().map { CarriedDisk(number: $0.offset * 2, path: $0.element) },
@@ -65,7 +66,8 @@ import Testing
             let way = try await carrier.expect(
                 Self.uuid(),
                 transfer: "t1",
-                disks: [CarriedDisk(number: 0, path: target)]
+                disks: [CarriedDisk(number: 0, path: target)],
+                from: [:]
             )
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
             #expect(Self.content(source) == Self.content(target))
@@ -79,10 +81,10 @@ import Testing
             try Self.makeDisk(source)
             let uuid = try Self.uuid()
             let disks = [CarriedDisk(number: 0, path: directory + "/there")]
-            let way = try await carrier.expect(uuid, transfer: "t1", disks: disks)
+            let way = try await carrier.expect(uuid, transfer: "t1", disks: disks, from: [:])
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
             let before = try #require(try FileCalls.status(directory + "/there"))
-            let again = try await carrier.expect(uuid, transfer: "t1", disks: disks)
+            let again = try await carrier.expect(uuid, transfer: "t1", disks: disks, from: [:])
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: again) { _, _ in }
             let after = try #require(try FileCalls.status(directory + "/there"))
             #expect(before.inode == after.inode && before.modified == after.modified)
@@ -98,12 +100,12 @@ import Testing
             try Data(repeating: 0xEE, count: 900_000).write(to: URL(filePath: target + ".partial-t1"))
             let uuid = try Self.uuid()
             let disks = [CarriedDisk(number: 0, path: target)]
-            let way = try await carrier.expect(uuid, transfer: "t1", disks: disks)
+            let way = try await carrier.expect(uuid, transfer: "t1", disks: disks, from: [:])
             await #expect(throws: BackendError.self) {
                 try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
             }
             #expect(Self.content(target) == nil)
-            let again = try await carrier.expect(uuid, transfer: "t1", disks: disks)
+            let again = try await carrier.expect(uuid, transfer: "t1", disks: disks, from: [:])
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: again) { _, _ in }
             #expect(Self.content(source) == Self.content(target))
         }
@@ -114,7 +116,7 @@ import Testing
             let source = directory + "/disk"
             try Self.makeDisk(source)
             let disks = [CarriedDisk(number: 0, path: directory + "/there")]
-            var way = try await carrier.expect(Self.uuid(), transfer: "t1", disks: disks)
+            var way = try await carrier.expect(Self.uuid(), transfer: "t1", disks: disks, from: [:])
             try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
             await #expect(throws: BackendError.self) {
                 try await carrier.send([CarriedDisk(number: 0, path: source)], to: way) { _, _ in }
@@ -134,7 +136,8 @@ import Testing
             let way = try await carrier.expect(
                 uuid,
                 transfer: "t1",
-                disks: [CarriedDisk(number: 0, path: directory + "/there")]
+                disks: [CarriedDisk(number: 0, path: directory + "/there")],
+                from: [:]
             )
             await #expect(throws: BackendError.self) {
                 try await carrier.send([CarriedDisk(number: 5, path: source)], to: way) { _, _ in }
@@ -142,7 +145,8 @@ import Testing
             let other = try await carrier.expect(
                 uuid,
                 transfer: "t2",
-                disks: [CarriedDisk(number: 0, path: directory + "/there")]
+                disks: [CarriedDisk(number: 0, path: directory + "/there")],
+                from: [:]
             )
             carrier.forget("t2")
             await #expect(throws: BackendError.self) {

@@ -76,15 +76,13 @@ struct RestartTests {
                 try await guests.bench.daemon.kill()
                 try await guests.bench.daemon.start()
                 // The request was accepted: it is undone or finished, and nothing in between is left.
-                var state: String?
-                try await eventually(timeout: .seconds(60), "an end of the spawn") {
+                try await eventually("an end of the spawn") {
                     let failure = try await guests.failure("get_info", instance)
-                    state = failure == nil ? try await guests.bench.state(instance) : failure
-                    return state == "running" || state == "InstanceNotFound"
+                    let state = failure == nil ? try await guests.bench.state(instance) : failure
+                    guard state == "running" || state == "InstanceNotFound" else { return false }
+                    return try QEMU.processes(uuid: instance.uuid).count == (state == "running" ? 1 : 0)
+                        && FileManager.default.fileExists(atPath: directory) == (state == "running")
                 }
-                let processes = try QEMU.processes(uuid: instance.uuid).count
-                #expect(processes == (state == "running" ? 1 : 0), "\(state ?? "")")
-                #expect(FileManager.default.fileExists(atPath: directory) == (state == "running"))
             }
         }
     }

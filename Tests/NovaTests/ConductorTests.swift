@@ -102,7 +102,9 @@ struct ConductorTests {
             )
             let failed = try await nova.wait(broken, "error")
             #expect(failed["host"]?.isNull == true)
-            #expect(failed["faults"]?.arrayValue?.isEmpty == false)
+            try await eventually(timeout: .seconds(40), "the fault") {
+                try await nova.show(broken)["faults"]?.arrayValue?.isEmpty == false
+            }
         }
     }
 

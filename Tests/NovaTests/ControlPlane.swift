@@ -31,10 +31,13 @@ struct ControlPlane: Sendable {
     /// Runs both while `body` runs.
     ///
     /// - Parameters:
-    ///   - conductor: whether there is one, and whether the daemon knows of it.
+    ///   - conductor: whether there is one, and whether the daemon knows of it. It consists of Nova's methods, and notes
+    ///     what it is asked.
+    ///   - service: It is Nova's own service instead.
     ///   - cap: `[upgrade_levels] compute`.
     static func run(
         conductor: Bool,
+        service: Bool = false,
         cap: String? = nil,
         options: [String: [String: String]] = [:],
         _ body: @escaping @Sendable (ControlPlane) async throws -> Void
@@ -43,14 +46,15 @@ struct ControlPlane: Sendable {
         var settings = DaemonSettings()
         settings.options["nova"] = conductor ? ["conductor": "rpc"] : ["compute_api": "true"]
         settings.options["simulated"] = ["boot_lines": "3"]
+        if service { settings.options["nova"]?.merge(["service_version": "74", "report_interval": "0.5"]) { $1 } }
         for (group, values) in options { settings.options[group, default: [:]].merge(values) { $1 } }
-        try await DaemonProcess.run(settings, prepare: prepareImage) { daemon in
+        try await DaemonProcess.run(settings, waitsForService: !conductor, prepare: prepareImage) { daemon in
             try await withTemporaryDirectory { directory in
                 var arguments = [
                     Checkout.peers.appending(path: "nova_control_plane.py").path, "--url", daemon.url, "--directory",
                     directory,
                 ]
-                if conductor { arguments.append("--conductor") }
+                if conductor { arguments.append(service ? "--service" : "--conductor") }
                 if let cap { arguments += ["--cap", cap] }
                 try await LineProcess.run(
                     python,
@@ -58,6 +62,8 @@ struct ControlPlane: Sendable {
                     environment: ["PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1"]
                 ) { process in
                     _ = try await process.readLine(timeout: .seconds(120))
+                    // A host waits for its conductor.
+                    if conductor { try await daemon.waitForService() }
                     try await body(ControlPlane(daemon: daemon, process: process))
                 }
             }
@@ -169,9 +175,19 @@ struct ControlPlane: Sendable {
         return uuid
     }
 
-    /// What the conductor was asked since the last time, without events of actions.
+    /// What the conductor was asked to write since the last time, without events of actions and what hosts say of
+    /// themselves.
     func saves() async throws -> [JSONValue] {
         let all = try await ask("saves")["saves"]?.arrayValue ?? []
-        return all.filter { $0["object"]?.stringValue != "InstanceActionEvent" }
+        return all.filter { $0["changes"] != nil && !["Service", "ComputeNode"].contains($0["object"]?.stringValue) }
+    }
+
+    /// The record of a host's service, and that of its node.
+    func service(_ host: String) async throws -> (service: JSONValue?, node: JSONValue?) {
+        let all = try await ask("services")
+        return (
+            all["services"]?.arrayValue?.first { $0["host"]?.stringValue == host },
+            all["nodes"]?.arrayValue?.first { $0["host"]?.stringValue == host }
+        )
     }
 }

@@ -90,8 +90,27 @@ def misbehave(name):
         send_raw(struct.pack(">IB", 100, 1) + b"{")
         os._exit(0)
     elif name == "flood":
-        for _ in range(200000):
+        for _ in range(60000):
             event("00000000-0000-0000-0000-0000000000ff", "started")
+    elif name == "gaps":
+        for _ in range(2000):
+            STATE["seq"] += 1
+            event("00000000-0000-0000-0000-0000000000ff", "started")
+    elif name == "drops":
+        for uuid, stream in STATE["streams"].items():
+            STATE["printed"][uuid] += b"." * 50000
+            for _ in range(50000):
+                send({"kind": "dropped", "stream": stream, "bytes": 1})
+    elif name == "strange":
+        send({"kind": "response", "id": 4711000, "result": {}})
+        send({"kind": "progress", "id": 4711000, "phase": "precopy"})
+        send({"kind": "dropped", "stream": 4711, "offset": 0, "bytes": 7})
+        send({"kind": "end", "stream": 4711, "reason": "because"})
+        send({"kind": "pong", "id": 4711})
+        send({"kind": "event", "seq": STATE["seq"] + 1, "uuid": "00000000-0000-0000-0000-0000000000ff",
+              "type": "enlightened"})
+        send_raw(struct.pack(">IBIQ", 20, 2, 4711, 0) + b"strange")
+        send_raw(struct.pack(">IB", 8, 77) + b"strange")
     elif name == "gap":
         STATE["seq"] += 5
     elif name == "stderr":
@@ -231,6 +250,9 @@ def serve(request):
         if name == "nonsense":
             result = {"state": 7}
         send({"kind": "response", "id": request["id"], "result": result})
+        if name == "twice":
+            send({"kind": "response", "id": request["id"], "error": {"code": "internal", "message": "again"}})
+            send({"kind": "progress", "id": request["id"], "phase": "precopy"})
         if method == "console.open" and STATE["kept"]:
             kept = STATE["printed"][request["params"]["uuid"]][result["offset"]:]
             if kept:

@@ -11,8 +11,14 @@ One command a line, one answer each; casts are answered when they are sent. An "
     {"op": "show", "uuid": …}                                       what the database has
     {"op": "saves"}                                                 what the conductor was asked, since the last time
     {"op": "conductor", "serve": false}                             stops or starts the conductor
+    {"op": "services"}                                              records of services and compute nodes
+    {"op": "discover"}                                              what an operator does to let hosts be scheduled to
+    {"op": "alter", "uuid": …, "fields": {…}}                       changes a record as if nobody cared
+    {"op": "vanish", "uuid": …}                                     the API deletes the instance of a host that is away
 
-A value in "args" that is "instance" stands for the object. --cap is [upgrade_levels] compute.
+A value in "args" that is "instance" stands for the object. --cap is [upgrade_levels] compute. With --service the
+conductor is Nova's own service in another process, killed rather than stopped, and notes nothing; otherwise its methods
+run here.
 """
 
 import argparse
@@ -26,15 +32,19 @@ import warnings
 os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "true"
 warnings.simplefilter("ignore")
 
+import nova_conductor  # noqa: E402
+
 import nova.conf  # noqa: E402
 import oslo_messaging  # noqa: E402
+from nova import baserpc  # noqa: E402
 from nova import context as nova_context  # noqa: E402
 from nova import objects, rpc  # noqa: E402
 from nova.compute import rpcapi  # noqa: E402
 from nova.conductor import manager  # noqa: E402
 from nova.db.main import api as db  # noqa: E402
-from nova.db.main import models  # noqa: E402
+from nova.db.api import api as api_db  # noqa: E402
 from nova.objects import base as objects_base  # noqa: E402
+from nova.objects import host_mapping  # noqa: E402
 from oslo_utils import uuidutils  # noqa: E402
 
 CONF = nova.conf.CONF
@@ -93,12 +103,13 @@ class Conductor:
 
 
 class ControlPlane:
-    def __init__(self, parsed):
+    def __init__(self, parsed, process):
+        self.process = process
         self.compute = rpcapi.ComputeAPI()
         self.conductor = Conductor()
         self.server = None
         self.count = 0
-        if parsed.conductor:
+        if parsed.conductor or process is not None:
             self.op_conductor(serve=True)
 
     def context(self):
@@ -110,6 +121,9 @@ class ControlPlane:
         return objects.Instance.get_by_uuid(context, uuid, expected_attrs=list(attributes))
 
     def op_conductor(self, serve):
+        if self.process is not None:
+            (self.process.start if serve else self.process.kill)()
+            return {}
         if self.server is not None:
             self.server.stop()
             self.server.wait()
@@ -118,7 +132,7 @@ class ControlPlane:
             self.server = oslo_messaging.get_rpc_server(
                 rpc.TRANSPORT,
                 oslo_messaging.Target(topic="conductor", server="conductor-1"),
-                [self.conductor],
+                [self.conductor, baserpc.BaseRPCAPI("conductor", None)],
                 executor="threading",
                 serializer=rpc.RequestContextSerializer(objects_base.NovaObjectSerializer()),
             )
@@ -143,6 +157,15 @@ class ControlPlane:
         if host is not None:
             instance.host, instance.node, instance.compute_id = host, host, 1
         instance.create()
+        objects.BlockDeviceMapping(
+            context, instance_uuid=instance.uuid, source_type="image", destination_type="local", device_type="disk",
+            boot_index=0, image_id=(image or {}).get("id"), delete_on_termination=True, no_device=False, tag=None,
+            uuid=uuidutils.generate_uuid(),
+        ).create()
+        cell = [each for each in objects.CellMappingList.get_all(context) if not each.is_cell0()][0]
+        objects.InstanceMapping(
+            context, instance_uuid=instance.uuid, cell_mapping=cell, project_id=PROJECT, user_id=USER, queued_for_delete=False
+        ).create()
         if network is not None:
             db.instance_info_cache_update(context, instance.uuid, {"network_info": json.dumps(network)})
         return {"uuid": instance.uuid, "number": instance.id}
@@ -170,11 +193,12 @@ class ControlPlane:
             requested_destination=None, scheduler_hints={}, security_groups=objects.SecurityGroupList(objects=[]),
             pci_requests=objects.InstancePCIRequests(requests=[]), numa_topology=None, requested_resources=[],
         )
+        spec.create()
         self.compute.build_and_run_instance(
             context, instance, host, image or {}, spec, {"retry": {"num_attempts": 1, "hosts": [[host, host]]}, "limits": {}},
             admin_password=admin_password, injected_files=list(injected_files),
             requested_networks=objects.NetworkRequestList(objects=[]), security_groups=["default"],
-            block_device_mapping=objects.BlockDeviceMappingList(objects=[]), node=host, limits={}, host_list=[],
+            block_device_mapping=objects.BlockDeviceMappingList.get_by_instance_uuid(context, uuid), node=host, limits={}, host_list=[],
             accel_uuids=[],
         )
         return {"request": context.request_id}
@@ -245,6 +269,42 @@ class ControlPlane:
             fields["migration"] = objects.Migration.get_by_id(context, migration).status
         return fields
 
+    def op_services(self):
+        context = self.context()
+        services, nodes = [], []
+        for each in objects.ServiceList.get_by_binary(context, "nova-compute"):
+            fields = {name: getattr(each, name) for name in ["host", "topic", "report_count", "version", "disabled", "uuid"]}
+            fields["last_seen_up"] = each.last_seen_up and each.last_seen_up.timestamp()
+            services.append(fields)
+        for each in objects.ComputeNodeList.get_all(context):
+            nodes.append(each.obj_to_primitive()["nova_object.data"])
+        return {"services": services, "nodes": nodes}
+
+    def op_register(self, host, node=None, uuid=None, version=74):
+        """Records that are not this host's making."""
+        context = self.context()
+        service = objects.Service(context, host=host, binary="nova-compute", topic="compute", report_count=0)
+        service.create()
+        db.service_update(context, service.id, {"version": version})
+        if node is not None:
+            objects.ComputeNode(
+                context, uuid=uuid or uuidutils.generate_uuid(), host=host, hypervisor_hostname=node, vcpus=1, memory_mb=1,
+                local_gb=1, vcpus_used=0, memory_mb_used=0, local_gb_used=0, hypervisor_type="fake", hypervisor_version=1,
+                cpu_info="",
+            ).create()
+        return {}
+
+    def op_discover(self):
+        return {"hosts": [each.host for each in host_mapping.discover_hosts(self.context())]}
+
+    def op_alter(self, uuid, fields):
+        db.instance_update(self.context(), uuid, fields)
+        return {}
+
+    def op_vanish(self, uuid):
+        self.instance(self.context(), uuid).destroy()
+        return {}
+
     def op_saves(self):
         with self.conductor.lock:
             asked, self.conductor.asked = self.conductor.asked, []
@@ -277,6 +337,7 @@ def main():
     parser.add_argument("--url", required=True)
     parser.add_argument("--directory", required=True, help="for the database")
     parser.add_argument("--cap", help="[upgrade_levels] compute")
+    parser.add_argument("--service", action="store_true", help="run Nova's own conductor")
     parser.add_argument("--conductor", action="store_true", help="answer on the conductor's topic")
     parsed = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
@@ -284,17 +345,24 @@ def main():
     file = os.path.join(parsed.directory, "nova.conf")
     with open(file, "w") as text:
         text.write("[DEFAULT]\ntransport_url = %s\nexecutor_thread_pool_size = 1\n" % parsed.url)
-        text.write("[database]\nconnection = sqlite:///%s/nova.sqlite\n" % parsed.directory)
+        text.write("[database]\nconnection = sqlite:///%s/nova.sqlite?timeout=60\n" % parsed.directory)
+        text.write("sqlite_synchronous = false\n")
+        text.write("[api_database]\nconnection = sqlite:///%s/api.sqlite?timeout=60\n" % parsed.directory)
+        text.write("sqlite_synchronous = false\n")
+        # There is none; the conductor wants to know where it would be.
+        text.write("[placement]\nauth_type = none\nendpoint = http://127.0.0.1:9\n")
         text.write("[oslo_messaging_notifications]\ndriver = noop\n")
         if parsed.cap:
             text.write("[upgrade_levels]\ncompute = %s\n" % parsed.cap)
     CONF([], project="nova", default_config_files=[file])
-    rpc.init(CONF)
     objects.register_all()
+    # All forks before the first thread.
+    nova_conductor.make_databases(parsed.directory, parsed.url)
+    process = nova_conductor.ConductorProcess() if parsed.service else None
+    rpc.init(CONF)
     db.configure(CONF)
-    with db.get_engine().begin() as connection:
-        models.BASE.metadata.create_all(connection)
-    plane = ControlPlane(parsed)
+    api_db.configure(CONF)
+    plane = ControlPlane(parsed, process)
     emit(ready=True)
     while line := sys.stdin.readline():
         plane.answer(json.loads(line))

@@ -170,6 +170,8 @@ class Mangler:
                 if params["disk"]["path"] in self.attached:
                     return self.error(id, "already_exists")
                 self.attached.add(params["disk"]["path"])
+            if defect == "tramples" and method == "machine.delete":
+                self.deleted.add(params.get("uuid"))
             if defect == "secrets" and "data" in params:
                 sys.stderr.write(json.dumps(params) + "\n")
                 sys.stderr.flush()
@@ -244,7 +246,19 @@ class Mangler:
                 return
             if method == "machine.setState" and defect == "refusal" and error and error["code"] == "invalid_state":
                 message = {"kind": "response", "id": id, "result": {"state": self.requests[id]["state"]}}
+            if error and defect == "left-behind" and method == "machine.get" and error["code"] == "not_found":
+                left = {"uuid": self.requests[id]["uuid"], "name": "mangled", "state": "running"}
+                message = {"kind": "response", "id": id, "result": left}
+            if method == "migrate.start" and error and defect == "lost":
+                self.deleted.add(self.requests[id]["uuid"])
             if result:
+                if defect == "lost" and method == "machine.get" and result["uuid"] in self.deleted:
+                    result["state"] = "off"
+                if defect == "adopts" and method == "machine.list":
+                    for each in result["machines"]:
+                        each.setdefault("uuid", "00000000-0000-4000-8000-000000000001")
+                if defect == "tramples" and method == "machine.list" and self.deleted:
+                    result["machines"] = [each for each in result["machines"] if "uuid" in each]
                 if defect == "state" and method == "machine.setState":
                     result["state"] = "running"
                 if defect == "list" and method == "machine.list":
@@ -257,7 +271,11 @@ class Mangler:
                     result["virtual_size"] += 512
                 if defect == "answer" and method == "machine.requestShutdown":
                     result["answer"] = "perhaps"
+        if kind == "progress" and defect == "phases":
+            message["phase"] = "completed" if message["phase"] == "setup" else message["phase"]
         if kind == "event":
+            if defect == "told-stopped" and message["type"] == "migrated-out":
+                message.update(type="stopped", reason="host")
             if defect == "sequence":
                 message["seq"] += message["seq"] // 2
             if defect == "time":
@@ -281,6 +299,8 @@ class Mangler:
                 while self.held:
                     self.emit_raw(self.held.pop(0))
                 return
+            if defect == "left" and message["reason"] == "migrated":
+                message["reason"] = "stopped"
             if defect == "closed" and message["reason"] == "closed":
                 message["reason"] = "stopped"
             if defect == "superseded" and message["reason"] == "superseded":

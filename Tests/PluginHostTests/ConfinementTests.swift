@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// What a plugin is given, and what a hostile one cannot do.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ConfinementTests {
     private func facts(_ bench: PluginBench) throws -> JSONValue {
         let bytes = try Data(contentsOf: URL(filePath: bench.directory + "/plugin/environment"))

@@ -22,7 +22,7 @@ struct PluginBench: Sendable {
         var settings = PluginSettings(
             shape: shape,
             command: [Checkout.python, script] + (shape == .oneshot ? ["oneshot"] : []),
-            times: PluginTimes(start: .seconds(15), grace: .milliseconds(500)),
+            times: PluginTimes(start: .seconds(15), grace: .milliseconds(Sanitizer.choose(5000, otherwise: 500))),
             pollInterval: .milliseconds(50),
             options: options
         )

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// The shapes other than a child that stays.
-@Suite(.timeLimit(.minutes(2)))
+@Suite(.timeLimit(.minutes(10)))
 struct ShapeTests {
     @Test func aOneShotPluginServesRequestsAndIsPolled() async throws {
         let settings = PluginBench.settings(shape: .oneshot, options: ["events": "no"])
@@ -74,7 +74,10 @@ struct ShapeTests {
             process.standardError = FileHandle.nullDevice
             try process.run()
             // It may have inherited a mask that keeps the gentler signals out.
-            defer { kill(process.processIdentifier, SIGKILL) }
+            defer {
+                kill(process.processIdentifier, SIGKILL)
+                process.waitUntilExit()
+            }
             try await bench.withHost(settings) { host in
                 try await eventually("the service is there") { host.status.state == .running }
                 let spec = try await bench.running(host)

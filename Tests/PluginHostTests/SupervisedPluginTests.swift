@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What a plugin can do wrong, and that it costs nobody but its own host a moment.
-@Suite(.timeLimit(.minutes(3)))
+@Suite(.timeLimit(.minutes(10)))
 struct SupervisedPluginTests {
     @Test func machinesAreMadeStartedAndRemoved() async throws {
         try await PluginBench.run { bench, host in
@@ -117,6 +117,41 @@ struct SupervisedPluginTests {
             _ = try await host.setState(spec.uuid, .off, deadline: .seconds(20))
             try await eventually("a word about it") { bench.log.has("events of the plugin are missing") }
             #expect(bench.starts.count == 1)
+        }
+    }
+
+    @Test func eventsFullOfGapsDoNotAskForInventoriesWithoutEnd() async throws {
+        try await PluginBench.run { bench, host in
+            let spec = try await bench.running(host)
+            try bench.misbehave("machine.diagnostics gaps once")
+            let begin = ContinuousClock.now
+            _ = await failure { _ = try await host.diagnostics(spec.uuid) }
+            _ = try await host.setState(spec.uuid, .off, deadline: .seconds(20))
+            #expect(try await host.machine(spec.uuid).state == .off)
+            try await eventually("a word about it") { bench.log.has("events of the plugin are missing") }
+            // At most one a second, and the first at once.
+            let asked = bench.log.all.count { $0.contains("events of the plugin are missing") }
+            #expect(asked <= 2 + Int((ContinuousClock.now - begin) / .seconds(1)))
+            #expect(bench.starts.count == 1)
+        }
+    }
+
+    /// Answers that came already, and words about requests, streams and machines that there are not.
+    @Test(arguments: ["twice", "strange"]) func whatNobodyAskedForHarmsNobody(fault: String) async throws {
+        try await PluginBench.run { bench, host in
+            let spec = try await bench.running(host)
+            try bench.misbehave("machine.get \(fault)")
+            for _ in 1...3 { #expect(try await host.machine(spec.uuid).state == .running) }
+            #expect(bench.starts.count == 1)
+        }
+    }
+
+    @Test(arguments: ["events.subscribe exit once", "machine.list exit once", "machine.list kill once"])
+    func oneThatDiesBetweenItsHelloAndItsFirstAnswerIsStartedAgain(fault: String) async throws {
+        try await PluginBench.run(faults: fault) { bench, host in
+            try await eventually("it runs") { host.status.state == .running }
+            #expect(bench.starts.count == 2)
+            #expect(try await host.machines() == [])
         }
     }
 

@@ -89,6 +89,24 @@ import Testing
         #expect(inventory.listed([try entry(1, .off)], tellsAll: false) == [])
     }
 
+    @Test func ofMoreMachinesThanThereCanBeNothingIsNoted() throws {
+        var inventory = PluginInventory()
+        inventory.begin()
+        func uuid(_ number: Int) throws -> InstanceUUID {
+            let digits = String(number, radix: 16)
+            let text = "00000000-0000-4000-8000-" + String(repeating: "0", count: 12 - digits.count) + digits
+            return try #require(InstanceUUID(text))
+        }
+        for number in 0..<PluginInventory.limit + 10 { inventory.happened(try uuid(number), 1, .started) }
+        #expect(inventory.machines.count == PluginInventory.limit)
+        // What is known goes on being followed.
+        let known = try uuid(7)
+        inventory.happened(known, 1, .paused)
+        #expect(inventory.machines[known]?.state == .paused)
+        inventory.happened(known, 1, .removed)
+        #expect(inventory.machines[known] == nil)
+    }
+
     @Test func eventsOfAnOlderDefinitionChangeNothing() throws {
         var inventory = PluginInventory()
         _ = inventory.listed([try entry(1, .running, 5)], tellsAll: false)

@@ -65,6 +65,25 @@ import Testing
         ("amnesia", "machines outlive their worker"),
     ]
 
+    /// Of a host that moves machines, and has one that is not ours.
+    @Test(arguments: [
+        ("left-behind", "a machine moves to another host, and its console goes on there"),
+        ("phases", "a machine moves to another host, and its console goes on there"),
+        ("lost", "a cancelled migration leaves the machine running at one host, and it can move again"),
+        ("lost", "a migration that fails leaves the machine running where it was"),
+        ("left", "the stream of a machine that leaves ends with 'migrated'"),
+        ("told-stopped", "events tell at both hosts that a machine has moved, and of no other end or beginning"),
+        ("adopts", "a machine that is not ours is listed without a uuid, and left alone"),
+        ("tramples", "a machine that is not ours is listed without a uuid, and left alone"),
+    ])
+    func ofAHostThatMovesMachinesIsFound(defect: String, check: String) async throws {
+        var settings = PluginsUnderTest.simulated
+        // Slow enough to be cancelled.
+        settings.options["migration_ms"] = defect == "lost" ? "2000" : "50"
+        let report = try await report(defect, check, settings)
+        #expect(report.failures.map(\.name) == [check], "\(defect): \(report.lines.map(\.outcome))")
+    }
+
     @Test(arguments: 0..<lanes) func eachIsFound(lane: Int) async throws {
         for (defect, check) in stride(from: lane, to: Self.defects.count, by: Self.lanes).map({ Self.defects[$0] }) {
             let report = try await report(defect, check, PluginsUnderTest.python)

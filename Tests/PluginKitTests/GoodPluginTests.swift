@@ -8,7 +8,7 @@ import Testing
     @Test func pythonExample() async throws {
         let report = try await PluginsUnderTest.passes(PluginsUnderTest.python)
         #expect(report.plugin.hasPrefix("memory "))
-        #expect(report.skipped.count < 8, "\(report.skipped.map(\.name))")
+        #expect(report.skipped.count <= 8, "\(report.skipped.map(\.name))")
     }
 
     @Test func oneShotPluginInPerl() async throws {

@@ -17,6 +17,7 @@ enum PluginsUnderTest {
         settings.bootText = "login:"
         settings.floodTyping = "lines 100000"
         settings.bridge = "br0"
+        settings.machineCount = 100
         settings.killRounds = 3
         return settings
     }
@@ -33,9 +34,12 @@ enum PluginsUnderTest {
 
     static var simulated: PluginKitSettings {
         var settings = PluginKitSettings(command: [Checkout.program("vmopsd"), "plugin-host", "simulated"])
-        settings.options = ["sync_state": "false"]
+        settings.options = ["sync_state": "false", "foreign_machines": "theirs", "migration_ms": "50"]
+        settings.startLimit = .seconds(Sanitizer.choose(60, otherwise: 10))
+        settings.foreignName = "theirs"
         settings.bootText = "login:"
         settings.floodMetadata = ["sim.console_mode": "flood"]
+        settings.machineCount = 200
         settings.bridge = "br0"
         settings.killRounds = 3
         return settings
@@ -45,6 +49,7 @@ enum PluginsUnderTest {
     static func qemu(disk: String) -> PluginKitSettings {
         var settings = PluginKitSettings(command: [Checkout.program("vmopsd"), "plugin-host", "qemu"])
         settings.options = ["acceleration": "tcg", "machine_type": "pc-i440fx-7.2", "network": "user"]
+        settings.startLimit = .seconds(Sanitizer.choose(60, otherwise: 10))
         settings.rootDisk = disk
         settings.diskBus = "ide"
         settings.memoryMB = 16

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The program's side: what it prints, and its exit status.
-@Suite(.timeLimit(.minutes(3))) struct ReportTests {
+@Suite(.timeLimit(.minutes(10))) struct ReportTests {
     private static let command = PluginsUnderTest.pythonExample.joined(separator: " ")
     private static let path = "PYTHONPATH=" + Checkout.root.appending(path: "plugins/python").path
 

@@ -43,6 +43,18 @@ import Testing
         }
     }
 
+    @Test func theSDKIsTakenFromWhereItIsOrFromAbove() async throws {
+        try await withTemporaryDirectory { directory in
+            let sdk = Checkout.root.appending(path: "plugins/python").path
+            _ = try PluginSkeleton(name: "x", language: .python, sdk: sdk).write(to: directory + "/x")
+            #expect(FileManager.default.fileExists(atPath: directory + "/x/vmops_plugin/__init__.py"))
+            #expect(throws: PluginSkeleton.Failure.self) {
+                try PluginSkeleton(name: "y", language: .python, sdk: directory).write(to: directory + "/y")
+            }
+            #expect(!FileManager.default.fileExists(atPath: directory + "/y"))
+        }
+    }
+
     @Test(arguments: ["", "-x", "X", "a b", "a/b", "1a", "ä", String(repeating: "a", count: 65)])
     func namesThatAreNoneAreRefused(name: String) {
         #expect(!PluginSkeleton.isName(name))

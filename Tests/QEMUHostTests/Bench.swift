@@ -27,13 +27,13 @@ final class Bench: Sendable {
     }
 
     /// A host in service.
-    func host(_ change: (inout QEMUSettings) -> Void = { _ in }) async throws -> QEMUHost {
+    func host(_ name: String = "host-a", _ change: (inout QEMUSettings) -> Void = { _ in }) async throws -> QEMUHost {
         var settings = Self.settings
         change(&settings)
         let host = QEMUHost(
-            name: "host-a",
+            name: name,
             settings: settings,
-            stateDirectory: directory + "/q",
+            stateDirectory: directory + (name == "host-a" ? "/q" : "/q/b"),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
         hosts.withLock { $0.append(host) }

@@ -10,6 +10,7 @@ struct HostConformanceTests {
     private struct Subject: ConformanceSubject {
         let bench: Bench
         let qemu: QEMUHost
+        var isSharing = true
 
         var host: any HostBackend { qemu }
         var bootText: String? { "] ready" }
@@ -18,6 +19,19 @@ struct HostConformanceTests {
             var spec = try bench.spec(name)
             if bare { spec.disks = [] }
             return spec
+        }
+
+        var address: String { qemu.name }
+
+        func destination(sharing: Bool) async throws -> any ConformanceSubject {
+            Subject(bench: bench, qemu: try await bench.host("host-b") { $0.network = .user }, isSharing: sharing)
+        }
+
+        func arriving(_ spec: MachineSpec) async throws -> MachineSpec {
+            if isSharing { return spec }
+            let arriving = spec.moved(to: spec.directory + "-there")
+            try FileManager.default.createDirectory(atPath: arriving.directory, withIntermediateDirectories: true)
+            return arriving
         }
 
         func newInterface() -> NetworkInterface? {

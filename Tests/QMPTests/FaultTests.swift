@@ -32,7 +32,7 @@ import Testing
 
     private static func error(of session: QMPSession, _ command: String) async -> QMPError? {
         do throws(QMPError) {
-            _ = try await session.execute(command)
+            _ = try await session.execute(command, deadline: .seconds(120))
             return nil
         } catch {
             return error

@@ -24,7 +24,7 @@ import Testing
                 // Without it a cast vanishes and a call runs into its time.
                 try await client.cast(target("nobody"), "m")
                 let waiting = try await clientError {
-                    _ = try await client.call(target("nobody"), "m", timeout: .milliseconds(50))
+                    _ = try await client.call(target("nobody"), "m", timeout: .seconds(2))
                 }
                 #expect(waiting?.code == .timeout)
                 #expect(client.waiting == 0)

@@ -54,6 +54,28 @@ import Testing
         #expect(order == ["a1", "b1", "a2", "a3"])
     }
 
+    /// Or two processes full of operations that ask each other would wait for ever.
+    @Test func partnersHavePlacesOfTheirOwn() {
+        var admission = admission(running: 1, queued: 1)
+        #expect([admission.offer(host: 0), admission.offer(host: 0)] == [.start, .queue])
+        admission.enqueue("ordinary", host: 0)
+        #expect(admission.offer(host: 0) == .hold)
+        admission.hold("held", host: 0)
+        #expect(admission.offer(host: 0, partner: true) == .start)
+        #expect(admission.offer(host: 1, partner: true) == .queue)
+        admission.enqueue("partner", host: 1, partner: true)
+        #expect(admission.offer(host: 0, partner: true) == .hold)
+        admission.hold("held partner", host: 0, partner: true)
+        #expect(admission.running == 2 && admission.waiting == 2 && admission.held == 2)
+        #expect(admission.next() == nil)
+        admission.ended(host: 0, partner: true)
+        #expect(admission.next() == "partner")
+        #expect(admission.nextHeld()?.ticket == "held partner")
+        #expect(admission.next() == nil)
+        admission.ended(host: 0)
+        #expect(admission.next() == "ordinary")
+    }
+
     @Test func oneHostDoesNotTakeAllPlaces() {
         var admission = admission(running: 3, perHost: 2, queued: 10)
         #expect((0..<3).map { _ in admission.offer(host: 0) } == [.start, .start, .queue])

@@ -119,6 +119,7 @@ struct OsloClientTests {
     @Test(arguments: OsloVersion.allCases)
     func aMonitoredCallLivesByItsHeartbeats(version: OsloVersion) async throws {
         let gate = Gate()
+        let monitor: Int64 = Sanitizer.choose(8, otherwise: 2)
         try await withTemporaryDirectory { directory in
             try await TestBroker.withVirtualHost { url in
                 let hosts = TestHosts(in: directory) { _ in
@@ -133,9 +134,9 @@ struct OsloClientTests {
                 }
                 try await withWorker(hosts, url: url) { worker in
                     try await OsloClient.run(version, url: url) { client in
-                        async let answer = client.call("wait", [:], ["monitor": 2])
+                        async let answer = client.call("wait", [:], ["monitor": .int(monitor)])
                         // Twice as long as the caller would wait without a sign of life.
-                        try await Task.sleep(for: .seconds(4))
+                        try await Task.sleep(for: .seconds(2 * monitor))
                         #expect(worker.status.monitoredCalls == 1)
                         gate.open()
                         #expect(try await answer.result == "done")

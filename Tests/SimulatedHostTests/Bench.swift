@@ -3,12 +3,19 @@ import HostConformance
 import Logging
 import SimulatedHost
 import Support
+import Synchronization
 import TestSupport
 
 /// A world with hosts on a directory of its own, for one test.
-struct Bench {
+final class Bench: Sendable {
     let directory: String
     let world: SimulatedWorld
+    private let hosts = Mutex<[SimulatedHost]>([])
+
+    init(directory: String, world: SimulatedWorld) {
+        self.directory = directory
+        self.world = world
+    }
 
     var logger: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
 
@@ -27,8 +34,14 @@ struct Bench {
             world: other ?? world,
             logger: logger
         )
+        hosts.withLock { $0.append(host) }
         try await host.connect()
         return host
+    }
+
+    /// Ends all hosts: until then a world and its hosts hold each other.
+    func disconnect() async {
+        for host in hosts.withLock({ $0 }) { await host.disconnect() }
     }
 
     func spec(_ name: String = "vm", _ metadata: [String: String] = [:], host: String = "host-a") -> MachineSpec {
@@ -65,7 +78,15 @@ func withBench<Result>(
     _ body: (Bench) async throws -> Result
 ) async throws -> Result {
     try await withTemporaryDirectory { directory in
-        try await body(Bench(directory: directory, world: SimulatedWorld(clock: clock)))
+        let bench = try Bench(directory: directory, world: SimulatedWorld(clock: clock))
+        do {
+            let result = try await body(bench)
+            await bench.disconnect()
+            return result
+        } catch {
+            await bench.disconnect()
+            throw error
+        }
     }
 }
 

@@ -8,7 +8,7 @@ package struct ConditionNotMet: Error, CustomStringConvertible {
 /// Waits until `condition` holds, asking again every few milliseconds: the only way to wait for what cannot be awaited,
 /// as what another process does.
 ///
-/// - Parameter timeout: When it is given up; generous, as a loaded machine is slow.
+/// - Parameter timeout: When it is given up; generous, as a loaded machine is slow. Longer under a sanitizer.
 /// - Throws: ``ConditionNotMet`` at the deadline, what `condition` throws, `CancellationError`.
 package func eventually(
     timeout: Duration = .seconds(60),
@@ -17,6 +17,7 @@ package func eventually(
     line: Int = #line,
     _ condition: () async throws -> Bool
 ) async throws {
+    let timeout = timeout * Sanitizer.slowness
     let deadline = ContinuousClock.now + timeout
     var pause = Duration.milliseconds(1)
     while try await !condition() {

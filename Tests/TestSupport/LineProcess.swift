@@ -68,12 +68,13 @@ package final class LineProcess: Sendable {
         }
     }
 
-    /// Waits for the next line.
+    /// Waits for the next line; longer than `timeout` under a sanitizer.
     ///
     /// - Throws: ``CommandFailure`` with the process's standard error at its end and when `timeout` is over;
     ///   `CancellationError`.
     package func readLine(timeout: Duration = .seconds(30)) async throws -> String {
         let lines = lines
+        let timeout = timeout * Sanitizer.slowness
         do {
             if let line = try await withDeadline(timeout, { try await lines.next() }) { return line }
         } catch is DeadlineExceeded {

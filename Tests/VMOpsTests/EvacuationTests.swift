@@ -8,7 +8,7 @@ import Testing
 @testable import VMOps
 
 /// Hosts that share their storage, and one of them gone.
-@Suite(.timeLimit(.minutes(2))) struct EvacuationTests {
+@Suite(.timeLimit(.minutes(10))) struct EvacuationTests {
     private struct Pair {
         let gone: TestHost
         let other: TestHost
@@ -139,6 +139,92 @@ import Testing
             let again = try await world.host("host-a") { $0.instancesPath = shared }
             #expect(try await again.traces(uuid) == ["directory"])
             #expect(try await b.state(uuid) == "running")
+        }
+    }
+
+    // MARK: Destroyed elsewhere
+
+    private static func destroy(_ uuid: InstanceUUID, on host: TestHost) async throws {
+        try await host.operations.destroy(uuid, interfaces: [], volumes: [], destroyDisks: true, host.context)
+    }
+
+    /// There is nothing left that could tell whose it is, but for the note about its end.
+    @Test func aHostForgetsWhatWasDestroyedElsewhereWhileItWasAway() async throws {
+        try await Self.withDeadHost { pair in
+            _ = try await Self.evacuate(pair.uuid, to: pair.other)
+            try await Self.destroy(pair.uuid, on: pair.other)
+            #expect(try await pair.other.traces(pair.uuid) == [])
+            let again = try await Self.back(pair)
+            #expect(try await again.traces(pair.uuid) == [])
+            // It stays forgotten.
+            await again.kill()
+            #expect(try await Self.back(pair).traces(pair.uuid) == [])
+        }
+    }
+
+    @Test func aHostThatWasCutOffEndsWhatWasDestroyedElsewhere() async throws {
+        try await Self.withDeadHost { pair in
+            let again = try await Self.back(pair)
+            pair.gone.world.peers.remove("host-a")
+            _ = try await Self.evacuate(pair.uuid, to: pair.other)
+            try await Self.destroy(pair.uuid, on: pair.other)
+            #expect(try await again.state(pair.uuid) == "running")
+            let instance = try #require(again.operations.instance(pair.uuid))
+            #expect(try await errorClass { try await again.operations.requireOwned(instance.record) } != nil)
+            #expect(await again.operations.giveWayIfTaken(instance))
+            #expect(try await again.traces(pair.uuid) == [])
+        }
+    }
+
+    /// Files that are not there prove nothing: the storage may be what is missing.
+    @Test func missingFilesAreNoReasonToForgetAnInstance() async throws {
+        try await Self.withDeadHost { pair in
+            let shared = pair.other.instancesPath
+            try FileManager.default.moveItem(atPath: shared, toPath: shared + ".unmounted")
+            try FileManager.default.createDirectory(atPath: shared, withIntermediateDirectories: false)
+            let again = try await Self.back(pair)
+            let instance = try #require(again.operations.instance(pair.uuid))
+            #expect(await !again.operations.giveWayIfTaken(instance))
+            try FileManager.default.removeItem(atPath: shared)
+            try FileManager.default.moveItem(atPath: shared + ".unmounted", toPath: shared)
+            #expect(await !again.operations.giveWayIfTaken(instance))
+            #expect(try await again.record(pair.uuid)?.complete == true)
+        }
+    }
+
+    /// The note about the end of the one says nothing against a later one of the same uuid, wherever that comes from.
+    @Test func anInstanceOfTheSameUUIDIsItsOwnersAlone() async throws {
+        try await Self.withDeadHost { pair in
+            _ = try await Self.evacuate(pair.uuid, to: pair.other)
+            try await Self.destroy(pair.uuid, on: pair.other)
+            let request = pair.other.request(pair.uuid, image: "image")
+            _ = try await pair.other.operations.spawn(request, pair.other.context)
+            let again = try await Self.back(pair)
+            #expect(try await again.traces(pair.uuid) == ["directory"])
+            let instance = try #require(pair.other.operations.instance(pair.uuid))
+            #expect(await !pair.other.operations.giveWayIfTaken(instance))
+            let shared = pair.other.instancesPath
+            await pair.other.kill()
+            let restarted = try await pair.other.world.host("host-b") { $0.instancesPath = shared }
+            #expect(try await restarted.state(pair.uuid) == "running")
+            // From a host with storage of its own, and away again.
+            let third = try await restarted.world.host("host-c")
+            _ = try await restarted.migrate(pair.uuid, to: third)
+            _ = try await third.migrate(pair.uuid, to: restarted)
+            let present = try #require(restarted.operations.instance(pair.uuid))
+            #expect(await !restarted.operations.giveWayIfTaken(present))
+            #expect(try await restarted.state(pair.uuid) == "running")
+        }
+    }
+
+    /// It went on to storage of another host, so that nothing of it is left on this one.
+    @Test func whatMovedOffTheStorageIsForgottenToo() async throws {
+        try await Self.withDeadHost { pair in
+            _ = try await Self.evacuate(pair.uuid, to: pair.other)
+            let third = try await pair.other.world.host("host-c")
+            _ = try await pair.other.migrate(pair.uuid, to: third)
+            #expect(try await Self.back(pair).traces(pair.uuid) == [])
+            #expect(try await third.state(pair.uuid) == "running")
         }
     }
 

@@ -10,7 +10,7 @@ import Testing
 @testable import VMOps
 
 /// Cold migration and resize, on one host and between two of one process.
-@Suite(.timeLimit(.minutes(2))) struct ResizeTests {
+@Suite(.timeLimit(.minutes(10))) struct ResizeTests {
     typealias Pair = MigrationTests.Pair
 
     /// Two hosts and an instance that numbers its lines.

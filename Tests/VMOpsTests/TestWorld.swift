@@ -55,7 +55,13 @@ final class TestWorld: Sendable {
 
     private func end() async {
         simulated.setHook(nil)
-        for host in hosts.withLock({ $0 }) { await host.stop() }
+        // They hold the world, and one another through it.
+        let all = hosts.withLock { hosts in
+            defer { hosts = [] }
+            return hosts
+        }
+        for host in all { await host.stop() }
+        peers.clear()
     }
 
     /// Takes a host into service, on the files of an earlier one of that name if there was one.
@@ -106,6 +112,11 @@ final class TestPeers: MigrationPeers {
     func set(_ operations: VMOps) { hosts.withLock { $0[operations.host] = operations } }
 
     func remove(_ host: String) { hosts.withLock { _ = $0.removeValue(forKey: host) } }
+
+    func clear() {
+        hosts.withLock { $0 = [:] }
+        wrap.withLock { $0 = nil }
+    }
 
     func peer(_ host: String) throws -> any MigrationPeer {
         guard let peer = hosts.withLock({ $0[host] }) else {

@@ -44,6 +44,8 @@ def main(words=None, out=sys.stdout):
     parser = verify.parser()
     parser.add_argument("--name", action="append", default=[], help="another text to replace; may be repeated")
     arguments = parser.parse_args(words)
+    if not verify.is_possible(arguments, sys.stderr):
+        return 2
     options = Options({}, {"instances_directory": arguments.directory})
     if arguments.runner == "model":
         inner = ModelRunner()

@@ -637,12 +637,22 @@ def parser():
     return parser
 
 
-def main():
-    arguments = parser().parse_args()
+def is_possible(arguments, out):
+    """Whether this is where Hyper-V can be; else it says so."""
+    if arguments.runner == "model" or os.name == "nt":
+        return True
+    out.write("This is for the Hyper-V host itself, on Windows; --runner model tries the modelled one.\n")
+    return False
+
+
+def main(words=None):
+    arguments = parser().parse_args(words)
     if arguments.list:
         for number, title, _ in CHECKS:
             print("%2d %s" % (number, title))
         return 0
+    if not is_possible(arguments, sys.stderr):
+        return 2
     results = run(arguments)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:

@@ -18,6 +18,8 @@ final class WireConnection: @unchecked Sendable {
     /// The interval agreed on, in seconds; 0 = none.
     let heartbeatSeconds: Int
     let frameMaximum: Int
+    /// The highest channel number agreed on.
+    let channelMaximum: UInt16
     private let encrypted: Bool
     private var strings = StringCache()
     private var properties = PropertyCache()
@@ -37,6 +39,8 @@ final class WireConnection: @unchecked Sendable {
         self.heartbeatSeconds = heartbeatSeconds
         descriptor = amqp_get_sockfd(state)
         frameMaximum = max(4096, Int(amqp_get_frame_max(state)))
+        let channels = amqp_get_channel_max(state)
+        channelMaximum = channels == 0 ? .max : UInt16(clamping: channels)
         input = InputBuffer(capacity: encrypted ? 0 : Self.inputCapacity)
     }
 

@@ -53,7 +53,7 @@ package enum MigrationOptions {
         group,
         "ports",
         traits: .perHost,
-        "Ports that arriving real machines are listened for at, as FIRST-LAST; empty: any that the kernel has free."
+        "Ports that arriving machines and disks are listened for at, as FIRST-LAST; empty: any that is free."
     ) { text throws(ValueError) in
         _ = try portRange(text)
         return text
@@ -109,7 +109,7 @@ package enum MigrationOptions {
         "tls",
         default: false,
         traits: .perHost,
-        "Encrypt real machines on their way, and let only hosts in that have a certificate. All hosts or none."
+        "Encrypt machines and disks on their way, and let only hosts in that have a certificate. All hosts or none."
     )
     static let tlsAuthorityFile = OptionKey<String?>.optional(
         group,

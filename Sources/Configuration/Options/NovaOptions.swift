@@ -48,8 +48,88 @@ package enum NovaOptions {
         "How long a guest that Nova stops may take to shut itself down."
     )
 
+    static let serviceVersion = OptionKey<Int>.integer(
+        group,
+        "service_version",
+        default: 64,
+        in: 1...9999,
+        "The version in the service's record. A control plane sends what services of the lowest version understand, and"
+            + " may refuse old ones: 64 for Nova 26, 74 for Nova 34."
+    )
+    static let reportInterval = OptionKey<Duration>.seconds(
+        group,
+        "report_interval",
+        default: 10,
+        in: 0.1...3600,
+        "How often a host gives a sign of life. After service_down_time without one the control plane takes it for dead."
+    )
+    static let resourceInterval = OptionKey<Duration>.seconds(
+        group,
+        "update_resources_interval",
+        default: 60,
+        in: 0.1...86_400,
+        "How often a host's resources are looked at; they are reported when they have changed, also after an operation."
+    )
+    static let syncInterval = OptionKey<Duration>.seconds(
+        group,
+        "sync_power_state_interval",
+        default: 600,
+        in: 0...86_400,
+        "How often the instances' states are compared with the database's; 0: only at the start and when one changes."
+    )
+    static let deletedAction = OptionKey<NovaDeletedAction>.choice(
+        group,
+        "running_deleted_instance_action",
+        default: .reap,
+        "What becomes of an instance that was deleted while its host was away: noop, log, shutdown, or reap (removed)."
+    )
+    static let reservedMemory = OptionKey<Int>.integer(
+        group,
+        "reserved_host_memory_mb",
+        default: 512,
+        in: 0...1_073_741_824,
+        "Memory that is not for guests."
+    )
+    static let reservedDisk = OptionKey<Int>.integer(
+        group,
+        "reserved_host_disk_mb",
+        default: 0,
+        in: 0...1_073_741_824,
+        "Disk space that is not for guests."
+    )
+    static let cpuRatio = OptionKey<Double>.number(
+        group,
+        "cpu_allocation_ratio",
+        default: 4,
+        in: 0.01...1000,
+        "Virtual processors that may be promised for each of the host's."
+    )
+    static let ramRatio = OptionKey<Double>.number(
+        group,
+        "ram_allocation_ratio",
+        default: 1,
+        in: 0.01...1000,
+        "Memory that may be promised for each part of the host's."
+    )
+    static let diskRatio = OptionKey<Double>.number(
+        group,
+        "disk_allocation_ratio",
+        default: 1,
+        in: 0.01...1000,
+        "Disk space that may be promised for each part of the host's."
+    )
+    static let address = OptionKey<String>.string(
+        group,
+        "my_ip",
+        default: "",
+        "The address in the host's record; empty: none."
+    )
+
     static let all: [OptionDefinition] = [
         computeAPI.definition, conductor.definition, conductorTopic.definition, conductorPatience.definition,
-        objectVersions.definition, responseTimeout.definition, shutdownTimeout.definition,
+        objectVersions.definition, responseTimeout.definition, shutdownTimeout.definition, serviceVersion.definition,
+        reportInterval.definition, resourceInterval.definition, syncInterval.definition, deletedAction.definition,
+        reservedMemory.definition, reservedDisk.definition, cpuRatio.definition, ramRatio.definition,
+        diskRatio.definition, address.definition,
     ]
 }

@@ -16,7 +16,9 @@ enum PluginOptions {
         traits: [.perHost, .reloadable],
         "Program and arguments of the plugin, separated by blanks; quotes keep words together. No shell sees it."
     ) { text throws(ValueError) in
-        _ = try words(text)
+        guard [String](command: text) != nil else {
+            throw ValueError("\(ValueParser.quoted(text)) has a quote without its other")
+        }
         return text
     }
     static let socket = OptionKey<String>.string(
@@ -105,27 +107,4 @@ enum PluginOptions {
         environment.definition, option.definition, startTimeout.definition, requestTimeout.definition,
         grace.definition, pollInterval.definition, memoryLimit.definition, openFiles.definition,
     ]
-
-    /// The words of a command: separated by blanks, kept together by quotes of either kind.
-    static func words(_ text: String) throws(ValueError) -> [String] {
-        var words: [String] = []
-        var word: String?
-        var quote: Character?
-        for character in text {
-            if let open = quote {
-                if character == open { quote = nil } else { word = (word ?? "") + String(character) }
-            } else if character == "\"" || character == "'" {
-                quote = character
-                word = word ?? ""
-            } else if character == " " || character == "\t" {
-                if let word { words.append(word) }
-                word = nil
-            } else {
-                word = (word ?? "") + String(character)
-            }
-        }
-        guard quote == nil else { throw ValueError("\(ValueParser.quoted(text)) has a quote without its other") }
-        if let word { words.append(word) }
-        return words
-    }
 }

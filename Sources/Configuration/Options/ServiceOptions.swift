@@ -94,7 +94,8 @@ package enum LimitOptions {
         in: 1...65536,
         traits: .reloadable,
         defaultText: "$executor_thread_pool_size",
-        "Operations that run at once over all hosts; more wait with the broker."
+        "Operations that run at once over all hosts; more wait. "
+            + "What hosts ask each other in migrations has as many places again."
     )
     static let maxQueue = OptionKey<Int>.integer(
         group,

@@ -59,6 +59,11 @@ package enum NovaConductor: String, Sendable, Hashable, CaseIterable {
     case none, rpc
 }
 
+/// What becomes of a machine whose record a control plane has deleted.
+package enum NovaDeletedAction: String, Sendable, Hashable, CaseIterable {
+    case noop, log, shutdown, reap
+}
+
 /// What becomes of a machine whose memory cannot be moved in time.
 package enum MigrationTimeoutAction: String, Sendable, Hashable, CaseIterable {
     case abort, pause

@@ -9,6 +9,18 @@ package struct NovaServiceSettings: Sendable, Hashable {
     package var objectVersions: [String]
     package var responseTimeout: Duration
     package var shutdownTimeout: Duration
+    package var serviceVersion: Int
+    package var reportInterval: Duration
+    package var resourceInterval: Duration
+    /// Zero: never.
+    package var syncInterval: Duration
+    package var deletedAction: NovaDeletedAction
+    package var reservedMemoryMB: Int
+    package var reservedDiskMB: Int
+    package var cpuAllocationRatio: Double
+    package var ramAllocationRatio: Double
+    package var diskAllocationRatio: Double
+    package var address: String?
 
     init(_ reader: SettingsReader) {
         conductor = reader[NovaOptions.conductor]
@@ -18,5 +30,17 @@ package struct NovaServiceSettings: Sendable, Hashable {
         objectVersions = reader[NovaOptions.objectVersions]
         responseTimeout = reader[NovaOptions.responseTimeout]
         shutdownTimeout = reader[NovaOptions.shutdownTimeout]
+        serviceVersion = reader[NovaOptions.serviceVersion]
+        reportInterval = reader[NovaOptions.reportInterval]
+        resourceInterval = reader[NovaOptions.resourceInterval]
+        syncInterval = reader[NovaOptions.syncInterval]
+        deletedAction = reader[NovaOptions.deletedAction]
+        reservedMemoryMB = reader[NovaOptions.reservedMemory]
+        reservedDiskMB = reader[NovaOptions.reservedDisk]
+        cpuAllocationRatio = reader[NovaOptions.cpuRatio]
+        ramAllocationRatio = reader[NovaOptions.ramRatio]
+        diskAllocationRatio = reader[NovaOptions.diskRatio]
+        let address = reader[NovaOptions.address]
+        self.address = address.isEmpty ? nil : address
     }
 }

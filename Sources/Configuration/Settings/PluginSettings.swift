@@ -19,7 +19,7 @@ package struct PluginSettings: Sendable, Hashable {
 
     init(_ reader: SettingsReader) {
         shape = reader[PluginOptions.shape]
-        command = (try? PluginOptions.words(reader[PluginOptions.command])) ?? []
+        command = [String](command: reader[PluginOptions.command]) ?? []
         socket = reader[PluginOptions.socket]
         user = reader[PluginOptions.user]
         checksums = reader[PluginOptions.checksum]

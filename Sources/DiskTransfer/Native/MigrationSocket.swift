@@ -9,6 +9,8 @@ import SystemPackage
 /// ``interrupt()`` it; the descriptor is closed when the last user lets go.
 package final class MigrationSocket: Sendable {
     private let descriptor: Int32
+    /// Only looked up under the lock, not used.
+    private let session = Mutex<TLSSession?>(nil)
 
     fileprivate init(descriptor: Int32) {
         self.descriptor = descriptor
@@ -19,8 +21,17 @@ package final class MigrationSocket: Sendable {
     deinit { Glibc.close(descriptor) }
 
     /// Connects within `limit`, which then also is the limit of each call; see ``setLimit(_:)``.
-    package static func connect(to address: String, port: Int, limit: Duration) throws(BackendError) -> MigrationSocket
-    {
+    ///
+    /// - Parameters:
+    ///   - tls: whether and with what the connection is encrypted.
+    ///   - name: what the other side's certificate has to be for; `nil` = its address.
+    package static func connect(
+        to address: String,
+        port: Int,
+        limit: Duration,
+        tls: MigrationCertificates? = nil,
+        name: String? = nil
+    ) throws(BackendError) -> MigrationSocket {
         var (place, length, family) = try SocketAddress.resolve(address, port)
         let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw failure("socket") }
@@ -30,7 +41,24 @@ package final class MigrationSocket: Sendable {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.connect(descriptor, $0, length) }
         }
         guard result == 0 else { throw failure("\(address) port \(port)") }
+        if let tls {
+            let session = try TLSSession(descriptor, .source, tls, peer: name ?? address)
+            connection.session.withLock { $0 = session }
+            try session.shakeHands()
+        }
         return connection
+    }
+
+    /// At the destination: encrypts the connection, before anything else is said on it.
+    func secure(with certificates: MigrationCertificates) throws(BackendError) {
+        let session = try TLSSession(descriptor, .destination, certificates, peer: nil)
+        self.session.withLock { $0 = session }
+        try session.shakeHands()
+    }
+
+    /// At the destination: whether the other side's certificate is for that name; nothing to check without TLS.
+    func checkPeer(_ name: String) throws(BackendError) {
+        try session.withLock { $0 }?.checkPeer(name)
     }
 
     /// How long a call may wait for the other side.
@@ -45,6 +73,7 @@ package final class MigrationSocket: Sendable {
     package func interrupt() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     package func send(_ bytes: [UInt8]) throws(BackendError) {
+        if let session = session.withLock({ $0 }) { return try session.send(bytes) }
         var done = 0
         while done < bytes.count {
             let sent = bytes.withUnsafeBytes { buffer in
@@ -62,6 +91,7 @@ package final class MigrationSocket: Sendable {
     }
 
     package func receive(_ count: Int) throws(BackendError) -> [UInt8] {
+        if let session = session.withLock({ $0 }) { return try session.receive(count) }
         var bytes = [UInt8](repeating: 0, count: count)
         var done = 0
         while done < count {
@@ -90,27 +120,38 @@ package final class MigrationSocket: Sendable {
     }
 }
 
-/// Listens for migrations at one address, a port of the kernel's choice.
+/// Listens for migrations at one address.
 final class MigrationListener: Sendable {
     let port: Int
     private let descriptor: Int32
 
-    init(_ address: String) throws(BackendError) {
-        var (place, length, family) = try SocketAddress.resolve(address, 0)
-        descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else {
-            port = 0
-            throw MigrationSocket.failure("socket")
+    /// - Parameter ports: which to take a free one of; `nil` = of the kernel's choice.
+    init(_ address: String, ports: ClosedRange<Int>?) throws(BackendError) {
+        for candidate in ports?.shuffled() ?? [0] {
+            guard let listening = try Self.listen(address, candidate) else { continue }
+            descriptor = listening
+            port = SocketAddress.localPort(listening)
+            return
         }
-        let descriptor = descriptor
+        throw BackendError(.resourceExhausted, "no port is free at \(address)")
+    }
+
+    /// - Returns: a listening socket; `nil` when the port is taken.
+    private static func listen(_ address: String, _ port: Int) throws(BackendError) -> Int32? {
+        var (place, length, family) = try SocketAddress.resolve(address, port)
+        let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw MigrationSocket.failure("socket") }
+        var one: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
         let result = withUnsafePointer(to: &place) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
         }
-        guard result == 0, listen(descriptor, 64) == 0 else {
-            port = 0
-            throw MigrationSocket.failure("listening at \(address)")
-        }
-        port = SocketAddress.localPort(descriptor)
+        if result == 0, Glibc.listen(descriptor, 64) == 0 { return descriptor }
+        let isTaken = errno == EADDRINUSE
+        let failure = MigrationSocket.failure("listening at \(address)")
+        close(descriptor)
+        guard isTaken, port != 0 else { throw failure }
+        return nil
     }
 
     deinit { close(descriptor) }

@@ -23,9 +23,9 @@ final class HTTPDaemon: Sendable {
     /// - Throws: ``ObservabilityError`` when the library cannot start.
     init(socket: ListeningSocket, connections: Int, timeoutSeconds: Int, answers: AdminAnswers) throws {
         self.socket = socket
-        let handler = Unmanaged.passRetained(Handler(answers))
         // The library closes the descriptor it is given when it stops.
         let descriptor = try socket.takeDescriptor()
+        let handler = Unmanaged.passRetained(Handler(answers))
         let daemon = vmops_start_http(
             descriptor,
             UInt32(clamping: connections),

@@ -140,8 +140,10 @@ extension PluginCheck {
         try await PluginSubject(bench).host.deleteMachine(spec.uuid)
     }
 
+    /// Opens a console.
+    ///
     /// - Throws: ``CheckSkipped`` when the console is a path.
-    private static func open(_ session: WireSession, _ spec: MachineSpec, from: UInt64? = nil) async throws -> Int64 {
+    static func open(_ session: WireSession, _ spec: MachineSpec, from: UInt64? = nil) async throws -> Int64 {
         var params: JSONObject = ["uuid": .string(spec.uuid.text)]
         if let from { params["from"] = .int(Int64(clamping: from)) }
         let result = try await session.result("console.open", params)
@@ -152,7 +154,8 @@ extension PluginCheck {
         return stream
     }
 
-    private static func printed(_ subject: PluginSubject, _ session: WireSession, _ stream: Int64) async throws {
+    /// Waits until the guest is up, or has printed anything.
+    static func printed(_ subject: PluginSubject, _ session: WireSession, _ stream: Int64) async throws {
         let text = subject.bootText
         _ = try await session.until(
             text.map { "\($0.debugDescription) on the console" } ?? "output",
@@ -164,7 +167,8 @@ extension PluginCheck {
         }
     }
 
-    private static func end(_ session: WireSession, _ stream: Int64) async throws -> String {
+    /// Waits for the end of a stream, and returns its reason.
+    static func end(_ session: WireSession, _ stream: Int64) async throws -> String {
         try await session.until("the end of the stream") { $0.streams[stream]?.endReason }
     }
 

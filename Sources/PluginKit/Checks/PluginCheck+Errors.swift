@@ -65,7 +65,7 @@ extension PluginCheck {
                 )
             ]
             if hello.capabilities.has(.configDriveISO) {
-                let path = bench.directory + "/instances/not-there/config.iso"
+                let path = bench.instances + "/not-there/config.iso"
                 let files: JSONValue = [["path": "../escape", "base64": .string(encoded)]]
                 requests.append(("configDrive.build", ["path": .string(path), "files": files]))
             }

@@ -61,7 +61,15 @@ extension PluginCheck {
             var environment = bench.environment
             environment["VMOPS_PLUGIN"] = nil
             let session = try await bench.start(environment: environment)
-            let end = try await session.untilEnd("when VMOPS_PLUGIN is not set")
+            let end: PluginProcess.End?
+            do {
+                end = try await session.untilEnd("when VMOPS_PLUGIN is not set")
+            } catch {
+                // What it still says must not be held against the next check.
+                await bench.stop()
+                _ = bench.takeViolations()
+                throw error
+            }
             // What it says to a person is no frame.
             session.look { $0.violations = [] }
             try checkValue(end, .exited(1), "its end")

@@ -64,8 +64,8 @@ extension PluginCheck {
         ) { bench in
             let subject = try await PluginSubject(bench)
             guard let format = subject.host.capabilities.diskFormats.first else { return }
-            let inside = bench.directory + "/instances"
-            for path in [bench.directory + "/outside.disk", inside + "/../outside.disk", "outside.disk"] {
+            let inside = bench.instances
+            for path in [bench.instances + ".outside.disk", inside + "/../outside.disk", "outside.disk"] {
                 let params: JSONObject = [
                     "path": .string(path), "format": .string(format), "source": "blank", "virtual_size": 1_048_576,
                 ]

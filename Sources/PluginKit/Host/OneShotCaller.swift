@@ -27,6 +27,16 @@ struct OneShotCaller: PluginCaller {
         return try Self.answer(run, to: method).get()
     }
 
+    /// There is no progress (section 11).
+    func call(
+        _ method: String,
+        _ params: JSONObject,
+        deadline: Duration,
+        progress: @escaping @Sendable (JSONObject) async throws -> Void
+    ) async throws -> JSONObject {
+        try await call(method, params, deadline: deadline)
+    }
+
     /// The whole exchange, whatever comes of it. Cancelling the task, and the deadline with 5 s of grace, end the program
     /// by SIGTERM, and 2 s later by SIGKILL.
     func run(_ method: String, _ params: JSONObject, deadline: Duration) async throws -> Run {

@@ -11,6 +11,14 @@ protocol PluginCaller: Sendable {
     /// - Throws: `BackendError` with the plugin's code; `CheckFailure` when there is no answer or it is not one.
     func call(_ method: String, _ params: JSONObject, deadline: Duration) async throws -> JSONObject
 
+    /// The same, with the reports of progress as they come, all before it returns.
+    func call(
+        _ method: String,
+        _ params: JSONObject,
+        deadline: Duration,
+        progress: @escaping @Sendable (JSONObject) async throws -> Void
+    ) async throws -> JSONObject
+
     /// The machines' events from now on; ends at once where there are none.
     func events() -> AsyncStream<MachineEvent>
 

@@ -9,10 +9,31 @@ struct WireCaller: PluginCaller {
     let hello: PluginHello
 
     func call(_ method: String, _ params: JSONObject, deadline: Duration) async throws -> JSONObject {
+        try await call(method, params, deadline: deadline) { _ in }
+    }
+
+    func call(
+        _ method: String,
+        _ params: JSONObject,
+        deadline: Duration,
+        progress: @escaping @Sendable (JSONObject) async throws -> Void
+    ) async throws -> JSONObject {
         let session = session
         let id = try await session.send(method, params, deadline: deadline)
         // The answer comes also to a request that was cancelled: exactly one (section 4).
-        let waiting = Task { try await session.answer(to: id, within: deadline + .seconds(30)) }
+        let waiting = Task {
+            var told = 0
+            while true {
+                let news = try await session.until("an answer to \(method)", within: deadline + .seconds(30)) { state in
+                    let reports = Array((state.progress[id] ?? []).dropFirst(told))
+                    let answer = state.answers[id]
+                    return reports.isEmpty && answer == nil ? nil : (reports: reports, answer: answer)
+                }
+                for report in news.reports { try await progress(report) }
+                told += news.reports.count
+                if let answer = news.answer { return answer }
+            }
+        }
         let answer = try await withTaskCancellationHandler {
             try await waiting.value
         } onCancel: {

@@ -133,9 +133,14 @@ struct WireHost: HostBackend {
         try await call(method, ["uuid": .string(uuid.text)])
     }
 
-    func call(_ method: String, _ params: JSONObject = [:], deadline: Duration = limit) async throws -> JSONObject {
+    func call(
+        _ method: String,
+        _ params: JSONObject = [:],
+        deadline: Duration = limit,
+        progress: @escaping @Sendable (JSONObject) async throws -> Void = { _ in }
+    ) async throws -> JSONObject {
         do {
-            return try await caller.call(method, params, deadline: deadline)
+            return try await caller.call(method, params, deadline: deadline, progress: progress)
         } catch let error as BackendError {
             // Which request it was is what a plugin's author wants to know.
             throw BackendError(error.code, "\(method): \(error.message)")

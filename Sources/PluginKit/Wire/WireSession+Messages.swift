@@ -26,9 +26,11 @@ extension WireSession.State {
         case "pong":
             if let id = message["id"]?.intValue { pongs.insert(id) } else { violate("4", "a pong without an id") }
         case "progress":
-            if let id = message["id"]?.intValue, methods[id] == nil {
-                violate("4", "progress of request \(id), which was not sent")
+            guard let id = message["id"]?.intValue, methods[id] != nil else {
+                return violate("4", "progress of a request that was not sent: \(WireText.short(message))")
             }
+            if answers[id] != nil { violate("4", "progress of request \(id) after its answer") }
+            progress[id, default: []].append(message)
         case "dropped":
             let offset = message["offset"]?.intValue.map { UInt64(clamping: $0) }
             let count = message["bytes"]?.intValue.map { UInt64(clamping: $0) }

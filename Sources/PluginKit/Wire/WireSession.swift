@@ -23,6 +23,7 @@ final class WireSession: ReactorHandler {
         var answers: [Int64: WireAnswer] = [:]
         var answerOrder: [Int64] = []
         var pongs: Set<Int64> = []
+        var progress: [Int64: [JSONObject]] = [:]
         var events: [JSONObject] = []
         /// When each of them came.
         var eventTimes: [ContinuousClock.Instant] = []

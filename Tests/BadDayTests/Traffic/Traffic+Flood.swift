@@ -73,9 +73,10 @@ extension Traffic {
     }
 
     private func cast(_ operation: MachineOperation, _ instance: TestInstance) async throws -> Bool {
-        let id = newID(call: false)
         let arguments = operation.arguments(instance, volumes: volumes)
-        try await bench.cast(operation.method, arguments, on: instance.host, requestID: id)
+        try await untilTaken(call: false) { id in
+            try await bench.cast(operation.method, arguments, on: instance.host, requestID: id)
+        }
         return true
     }
 

@@ -114,10 +114,35 @@ final class Traffic: Sendable {
     ) async throws -> MachineModel.Ending {
         let arguments = operation.arguments(instance, volumes: volumes)
         if asCast {
-            let id = newID(call: false)
-            try await bench.cast(operation.method, arguments, on: host, requestID: id)
+            try await untilTaken(call: false) { id in
+                try await bench.cast(operation.method, arguments, on: host, requestID: id)
+            }
         }
-        let id = newID(call: true)
+        return try await untilTaken(call: true) { id in
+            try await call(operation, instance, on: host, arguments, id)
+        }
+    }
+
+    /// Sends a request that the broker refuses to take again, as another one.
+    func untilTaken<Result>(call: Bool, _ send: (_ id: String) async throws -> Result) async throws -> Result {
+        while true {
+            let id = newID(call: call)
+            do {
+                return try await send(id)
+            } catch let error as RPCClientError where error.code == .deliveryFailed {
+                state.withLock { $0.counts.withdraw(call: call) }
+                try await Task.sleep(for: .milliseconds(100))
+            }
+        }
+    }
+
+    private func call(
+        _ operation: MachineOperation,
+        _ instance: TestInstance,
+        on host: String,
+        _ arguments: JSONObject,
+        _ id: String
+    ) async throws -> MachineModel.Ending {
         do {
             try await bench.call(operation.method, arguments, on: host, requestID: id, timeout: settings.timeout)
             answered(id, refused: false)
@@ -125,7 +150,9 @@ final class Traffic: Sendable {
         } catch is RemoteFailure {
             answered(id, refused: true)
             return .failed
-        } catch let error as RPCClientError where error.isTimeout || error.code == .undeliverable {
+        } catch let error as RPCClientError
+            where error.isTimeout || error.code == .undeliverable || error.code == .unreachable
+        {
             state.withLock { state in
                 state.counts.unanswered += 1
                 state.counts.inFlight -= 1

@@ -6,6 +6,8 @@ struct TrafficCounts: Sendable, CustomStringConvertible {
     var changes = 0
     /// Of these, the calls.
     var calls = 0
+    /// Of these, those that the broker refused to take; each was sent again as another.
+    var withdrawn = 0
     var reads = 0
     var answered = 0
     /// Of the answered, those that were answered with a failure.
@@ -24,7 +26,7 @@ struct TrafficCounts: Sendable, CustomStringConvertible {
     var doubled = 0
 
     /// Changes of which no journal knows.
-    var lost: Int { changes - accepted }
+    var lost: Int { changes - withdrawn - accepted }
 
     mutating func sent(call: Bool, count: Int = 1) {
         changes += count
@@ -34,9 +36,15 @@ struct TrafficCounts: Sendable, CustomStringConvertible {
         mostInFlight = max(mostInFlight, inFlight)
     }
 
+    mutating func withdraw(call: Bool) {
+        withdrawn += 1
+        if call { inFlight -= 1 }
+    }
+
     static func += (sum: inout TrafficCounts, more: TrafficCounts) {
         sum.changes += more.changes
         sum.calls += more.calls
+        sum.withdrawn += more.withdrawn
         sum.reads += more.reads
         sum.answered += more.answered
         sum.refused += more.refused

@@ -42,6 +42,8 @@ def main():
         elif what == "garbage":
             sys.stdout.write("@vmops:%s:%s:not base64!\n" % (request["nonce"], request["id"]))
             sys.stdout.flush()
+        elif what in ("list", "number"):
+            put(request, [1, 2] if what == "list" else {"result": 7})
         elif what == "error":
             put(request, {"error": {"id": "ObjectNotFound,X", "category": "ObjectNotFound", "message": "gone"}})
         else:

@@ -97,9 +97,10 @@ class ProcessTests(unittest.TestCase):
         self.assertEqual(self.run_script("noise"), {"ok": True})
 
     def test_an_answer_that_cannot_be_read_ends_the_process(self):
-        with self.assertRaises(HyperVError) as caught:
-            self.run_script("garbage")
-        self.assertEqual(caught.exception.code, "unavailable")
+        for what in ("garbage", "list", "number"):
+            with self.assertRaises(HyperVError) as caught:
+                self.run_script(what)
+            self.assertEqual(caught.exception.code, "unavailable", what)
 
     def test_without_powershell_it_is_unavailable(self):
         for arguments in ([os.path.join(HERE, "no-such-program")], FAKE + ["die"]):

@@ -36,6 +36,14 @@ class VerifyTests(unittest.TestCase):
         self.assertEqual([each["result"] for each in results], ["passed", "failed"])
         self.assertIn("1 passed, 1 failed", out.getvalue())
 
+    @unittest.skipIf(os.name == "nt", "here it is possible")
+    def test_elsewhere_than_on_windows_they_say_what_they_are_for(self):
+        for main in (verify.main, record.main):
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said):
+                self.assertEqual(main([]), 2)
+            self.assertIn("on Windows", said.getvalue())
+
     def test_checks_and_readme_have_the_same_numbers(self):
         with open(os.path.join(PLUGIN, "README.md"), encoding="utf-8") as file:
             text = file.read().split("## What nobody has tried on Windows")[1]

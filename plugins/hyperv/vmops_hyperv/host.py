@@ -79,7 +79,8 @@ class HyperVHost(Machines, Disks, Devices, Consoles, Migration):
             from .runner.world import World
             path = options.model_world or os.path.join(setup.state_directory, "model.db")
             settings = Settings(name=options.model_host or setup.host, root=options.instances_directory,
-                                line_seconds=options.model_line_ms / 1000)
+                                line_seconds=options.model_line_ms / 1000,
+                                foreign=tuple(name for name in (options.model_foreign,) if name))
             return ModelRunner(settings, World(path))
         if options.runner == "replay":
             from .runner.replay import ReplayRunner

@@ -27,6 +27,7 @@ DEFAULTS = {
     "model_world": "",
     "model_host": "",
     "model_line_ms": "0",
+    "model_foreign": "",
 }
 
 
@@ -55,6 +56,7 @@ class Options:
         self.max_file_bytes = self._number("max_file_bytes", 0, 1 << 62)
         self.recording = values["recording"]
         self.model_world, self.model_host = values["model_world"], values["model_host"]
+        self.model_foreign = values["model_foreign"]
         self.model_line_ms = self._number("model_line_ms", 0, 3600000)
 
     def _choice(self, name, choices):

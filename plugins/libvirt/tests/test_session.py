@@ -157,6 +157,8 @@ class SessionTests(Life):
         number = self.migrate(plugin, other, theirs)
         while plugin.queue(f"progress {number}").get(timeout=20)["transferred_bytes"] == 0:
             pass
+        # As long as it runs here it is here, whatever goes on.
+        self.assertEqual([each["state"] for each in plugin.call("machine.list")["machines"]], ["running"])
         plugin.send(kind="cancel", id=number)
         with self.assertRaises(session.client.Answer) as caught:
             plugin.result(number)
@@ -172,6 +174,9 @@ class SessionTests(Life):
         phases = [progress.get_nowait() for _ in range(progress.qsize())]
         self.assertEqual((phases[0]["phase"], phases[-1]["phase"]), ("setup", "completed"))
         self.assertGreater(phases[-1]["transferred_bytes"], 0)
+        with self.assertRaises(session.client.Answer) as caught:
+            plugin.call("machine.get", uuid=UUID)
+        self.assertEqual(caught.exception.code, "not_found")
         other.call("migrate.finishIncoming", uuid=UUID)
         plugin.call("migrate.finishOutgoing", uuid=UUID)
         self.assertEqual(plugin.call("machine.list")["machines"], [])

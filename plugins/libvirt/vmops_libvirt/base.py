@@ -23,7 +23,8 @@ from .states import state_of
 
 
 class LibvirtBase(vmops.Host):
-    """A connection with one libvirt. `passing` are machines that are arriving, or have left and are not finished."""
+    """A connection with one libvirt. `passing` are machines that are arriving, or leave and are not finished; the
+    latter are in `leaving` too, and as long as they run they are here."""
 
     # Life
 
@@ -33,6 +34,7 @@ class LibvirtBase(vmops.Host):
         self.tracker = Tracker()
         self.consoles: Dict[str, MachineConsole] = {}
         self.passing: Set[str] = set()
+        self.leaving: Set[str] = set()
         self.starts = os.path.join(setup.state_directory, "starts")
         os.makedirs(self.starts, exist_ok=True)
         self.console_directory = console_directory(setup.state_directory)

@@ -73,7 +73,7 @@ class LibvirtHost(Migration):
             for domain in self.link.get().listAllDomains():
                 try:
                     uuid = domain.UUIDString()
-                    if uuid in self.passing:
+                    if uuid in self.passing and not (uuid in self.leaving and domain.isActive()):
                         continue
                     incarnation = self.tracker.incarnation(uuid)
                     if incarnation is None:
@@ -91,6 +91,9 @@ class LibvirtHost(Migration):
             domain = self._domain(uuid)
             _, most, memory, cpus, cpu_time = domain.info()
             is_active = bool(domain.isActive())
+            if uuid in self.passing and not is_active:
+                # It has left; its definition is kept until the worker knows that it runs there.
+                raise vmops.NotFound(f"the machine {uuid} has left")
             return vmops.MachineStatus(
                 uuid, domain.name(), state_of(domain), self.tracker.incarnation(uuid) or 1,
                 max_memory_kb=most, memory_kb=memory if is_active else 0, cpu_count=cpus,

@@ -21,6 +21,10 @@ class Migration(LibvirtBase):
     """The part of the host that migrates. Nothing waits at the destination: its libvirt makes the machine when the
     source's asks it to."""
 
+    def _settled(self, uuid: str) -> None:
+        self.passing.discard(uuid)
+        self.leaving.discard(uuid)
+
     def migrate_check_incoming(
         self, request: vmops.Request, spec: vmops.MachineSpec, copy_storage: bool, destination: str
     ) -> Dict[str, Any]:
@@ -97,12 +101,13 @@ class Migration(LibvirtBase):
         watcher = threading.Thread(target=self._watch, args=(request, domain, ended), daemon=True)
         request.on_stop(lambda: self._abort(domain))
         request.progress(phase="setup", transferred_bytes=0, remaining_bytes=0)
+        self.leaving.add(uuid)
         self.passing.add(uuid)
         watcher.start()
         try:
             self._move(domain, ticket["uri"], parameters, flags)
         except libvirt.libvirtError as error:
-            self.passing.discard(uuid)
+            self._settled(uuid)
             request.check()
             raise translated(error) from None
         finally:
@@ -145,7 +150,7 @@ class Migration(LibvirtBase):
                 )
 
     def migrate_finish_incoming(self, request: vmops.Request, uuid: str) -> None:
-        self.passing.discard(uuid)
+        self._settled(uuid)
         with translating():
             self._domain(uuid)
 
@@ -156,13 +161,13 @@ class Migration(LibvirtBase):
                 self.link.get().lookupByUUIDString(uuid)
         except vmops.NotFound:
             self._forget(uuid)
-        self.passing.discard(uuid)
+        self._settled(uuid)
 
     def migrate_finish_outgoing(self, request: vmops.Request, uuid: str) -> None:
         try:
             domain = self._domain(uuid)
         except vmops.NotFound:
-            self.passing.discard(uuid)
+            self._settled(uuid)
             return
         with translating():
             if domain.isActive():
@@ -171,9 +176,9 @@ class Migration(LibvirtBase):
         self._forget(uuid)
         with translating():
             domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
-        self.passing.discard(uuid)
+        self._settled(uuid)
 
     def migrate_take_back(self, request: vmops.Request, uuid: str) -> None:
         """Its memory went to the destination: here it can only boot from its disk, which a person has asked for."""
-        self.passing.discard(uuid)
+        self._settled(uuid)
         self.machine_set_state(request, uuid, vmops.RUNNING)

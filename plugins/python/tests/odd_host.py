@@ -6,6 +6,10 @@ import threading
 import time
 
 import vmops_plugin as vmops
+from vmops_plugin import program
+
+# Tests do not wait as long as an owner would.
+program.LAST_SECONDS, program.PARENT_LOOK = 2, 0.1
 
 
 class OddHost(vmops.Host):
@@ -19,10 +23,16 @@ class OddHost(vmops.Host):
             raise vmops.Unavailable("not now")
         if setup.options.get("fail") == "bug":
             raise ZeroDivisionError("a bug")
+        if setup.options.get("fail") == "open":
+            time.sleep(600)
         print("a stray print")
         self.calls = []
         self.released = threading.Event()
         return vmops.HostIdentity("odd", setup.host, "odd", 1)
+
+    def close(self):
+        if self.setup.options.get("fail") == "close":
+            time.sleep(600)
 
     def machine_get(self, request, uuid):
         kind = uuid[-4:]

@@ -21,6 +21,11 @@ from .oneshot import answer
 
 MOST_CONNECTIONS = 16
 
+#: Seconds that a child has to end in once its worker is gone; also one whose host hangs in `open` or `close`.
+LAST_SECONDS = 10.0
+#: Seconds between two looks at whether the worker is still there.
+PARENT_LOOK = 1.0
+
 
 def main(make_host: Callable[[], Host], arguments: Optional[List[str]] = None) -> NoReturn:
     """Never returns.
@@ -99,15 +104,38 @@ class _Termination:
         return all(each != self._read for each, _ in waiting.poll())
 
 
+def _watch_worker(descriptor: int, parent: int) -> None:
+    """The end of the input says that the worker is gone, but nobody reads that while the host is being opened, and
+    somebody else may hold the other end by mistake."""
+    waiting = select.poll()
+    waiting.register(descriptor, 0)
+    while os.getppid() == parent and not waiting.poll(PARENT_LOOK * 1000):
+        pass
+    _end_soon()
+
+
+def _end_soon() -> None:
+    """Whatever hangs, the process ends. Machines are left alone."""
+    timer = threading.Timer(LAST_SECONDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
 def _serve_child(make_host: Callable[[], Host]) -> int:
+    parent = os.getppid()
     frames_in, frames_out = _private_descriptors()
     # On Windows the signal ends the process by itself, and pipes cannot be waited for.
-    termination = _Termination(signal.SIGTERM) if hasattr(select, "poll") else None
+    termination = None
+    if hasattr(select, "poll"):
+        termination = _Termination(signal.SIGTERM)
+        threading.Thread(target=_watch_worker, args=(frames_in, parent), name="worker", daemon=True).start()
 
     def read(count: int) -> bytes:
-        if termination is not None and not termination.wait(frames_in):
-            return b""
-        return os.read(frames_in, count)
+        ends = termination is not None and not termination.wait(frames_in)
+        data = b"" if ends else os.read(frames_in, count)
+        if not data:
+            _end_soon()
+        return data
 
     return Connection(make_host, read, lambda data: _write_all(frames_out, data)).serve()
 

@@ -56,6 +56,7 @@ class Settings:
     member = True
     service = "Running"
     root = "C:\\VMs"
+    foreign = ()                    # names of machines that somebody else has made, and that run
     images = (("cirros", "vhdx", 64 << 20), ("cirros-vhd", "vhd", 64 << 20))
     job_seconds = 0.02
     save_seconds = 0.05
@@ -72,6 +73,14 @@ class Settings:
             setattr(self, name, value)
         if self.id is None:
             self.id = str(uuids.uuid5(uuids.NAMESPACE_DNS, self.name))
+
+
+def _foreign(host, name):
+    """A machine as somebody makes one by hand."""
+    return {"id": str(uuids.uuid5(uuids.NAMESPACE_DNS, name + "." + host)).upper(), "name": name, "notes": "do not touch",
+            "state": states.ENABLED, "generation": 1, "path": "D:\\Machines", "startup": 1 << 30, "dynamic": False,
+            "maximum": None, "processors": 1, "com": {}, "metering": False, "planned": False, "drives": [],
+            "adapters": [], "checkpoints": [], "job": None, "booted_at": 0, "firmware": {}, "scsi": 1}
 
 
 class ModelRunner:
@@ -119,6 +128,9 @@ class ModelRunner:
     def _begin(self):
         """A host with images in its cache; the pipes of machines that run already."""
         with self.world.change():
+            for name in self.settings.foreign:
+                if not any(each["name"] == name for each in self.machines()):
+                    self.save(_foreign(self.host, name))
             self.files.make_directory(self.settings.root + "\\_base")
             for name, format, size in self.settings.images:
                 path = "%s\\_base\\%s.%s" % (self.settings.root, name, format)

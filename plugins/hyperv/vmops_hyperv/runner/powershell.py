@@ -82,7 +82,10 @@ class Process:
                 continue
             try:
                 number, text = line[len(self._mark):].split(b":", 1)
-                self._answers.put((int(number), json.loads(base64.b64decode(text, validate=True).decode("utf-8"))))
+                answer = json.loads(base64.b64decode(text, validate=True).decode("utf-8"))
+                if not isinstance(answer, dict) or not isinstance(answer.get("result") or {}, dict):
+                    raise ValueError("it is no object")
+                self._answers.put((int(number), answer))
             except ValueError as error:
                 log.error("an answer of PowerShell cannot be read: %s", error)
                 self._child.kill()

@@ -60,7 +60,17 @@ def verdicts(results):
         + [load_verdict(results), guest_verdict(results)]
         + footprint_verdicts(results)
         + console_verdicts(results)
+        + build_verdicts(results)
     )
+
+
+def build_verdicts(results):
+    times = results.get("build") or {}
+    minutes = times["clean"] / 60 if times else None
+    return [
+        judge("a clean clone built, tests included", minutes, 25, False, "min"),
+        judge("built after a change of one file of a leaf target", times.get("incremental"), 20, False, "s"),
+    ]
 
 
 def guest_verdict(results):

@@ -34,7 +34,8 @@ static void start_call(int slot) {
   slots[slot].sequence = sequence;
   slots[slot].waiting = true;
   slots[slot].started = 0;
-  request_append(&request, &output, message_id, unique_id, sequence % (uint64_t)options.vary);
+  request_append(&request, &output, message_id, unique_id, sequence % (uint64_t)options.clients,
+                 sequence % (uint64_t)options.vary);
   sequence++;
 }
 
@@ -132,7 +133,11 @@ int main(int count, char **arguments) {
   random_hex(hex);
   random_hex(run_id);
   snprintf(queue, sizeof queue, "reply_%s", hex);
-  declare_reply_queue(consuming, queue);
+  char *client = queue + strlen(queue) - client_digits;
+  for (int number = 0; number < options.clients; number++) {
+    write_hex(client, client_digits, (uint64_t)number);
+    declare_reply_queue(consuming, queue, client);
+  }
   if (options.confirm) {
     amqp_confirm_select(publishing, 1);
     expect_ok(publishing, "confirm.select");
@@ -147,7 +152,10 @@ int main(int count, char **arguments) {
 
   run_load(publishing, consuming);
   if (dump && fclose(dump) != 0) die("%s: %m", options.dump);
-  amqp_queue_delete(consuming, 1, amqp_cstring_bytes(queue), 0, 0);
+  for (int number = 0; number < options.clients; number++) {
+    write_hex(client, client_digits, (uint64_t)number);
+    amqp_queue_delete(consuming, 1, amqp_cstring_bytes(queue), 0, 0);
+  }
   result_print(&result, &options);
   return result.failures + result.lost + result.unexpected > 0;
 }

@@ -21,6 +21,7 @@ struct load_options {
   const char *url;
   struct request_options request;
   int in_flight;
+  int clients;     /* how many reply queues take turns, as if so many clients called */
   uint64_t count;  /* calls in all; 0 = until `seconds` have passed */
   double warmup;   /* seconds before the measured window */
   double seconds;  /* length of the window; 0 = until `count` calls have ended */

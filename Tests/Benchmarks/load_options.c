@@ -12,6 +12,7 @@ static const char usage[] =
     "  --exchange NAME    default nova\n"
     "  --key KEY          routing key, like compute.host-a\n"
     "  --in-flight N      calls open at any time; default 1, at most 65535\n"
+    "  --clients N        reply queues that take turns, as of N clients; default 1, at most 65536\n"
     "  --seconds S        measured window; default 3 unless --count is given\n"
     "  --warmup S         before the window; default 0.5, with --count 0\n"
     "  --count N          exactly this many calls\n"
@@ -33,7 +34,7 @@ static void watch(struct load_options *options, char *text) {
 }
 
 struct load_options load_arguments(int count, char **arguments) {
-  enum { url = 1, exchange, key, method, args, version, template, in_flight, seconds, warmup, calls, timeout, vary,
+  enum { url = 1, exchange, key, method, args, version, template, in_flight, clients, seconds, warmup, calls, timeout, vary,
          watched, confirm, dump, help };
   static const struct option known[] = {
       {"url", required_argument, NULL, url},           {"exchange", required_argument, NULL, exchange},
@@ -44,11 +45,12 @@ struct load_options load_arguments(int count, char **arguments) {
       {"count", required_argument, NULL, calls},       {"timeout", required_argument, NULL, timeout},
       {"vary", required_argument, NULL, vary},         {"watch", required_argument, NULL, watched},
       {"confirm", no_argument, NULL, confirm},         {"dump", required_argument, NULL, dump},
+      {"clients", required_argument, NULL, clients},
       {"help", no_argument, NULL, help},               {NULL, 0, NULL, 0},
   };
   struct load_options options = {
       .request = {.exchange = "nova", .arguments = "{}", .version = "1.0", .expiration = "60000"},
-      .in_flight = 1, .warmup = -1, .seconds = -1, .timeout = 10, .vary = 1,
+      .in_flight = 1, .clients = 1, .warmup = -1, .seconds = -1, .timeout = 10, .vary = 1,
   };
   int option;
   while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
@@ -61,6 +63,7 @@ struct load_options load_arguments(int count, char **arguments) {
     case version: options.request.version = optarg; break;
     case template: options.request.template = optarg; break;
     case in_flight: options.in_flight = atoi(optarg); break;
+    case clients: options.clients = atoi(optarg); break;
     case seconds: options.seconds = atof(optarg); break;
     case warmup: options.warmup = atof(optarg); break;
     case calls: options.count = strtoull(optarg, NULL, 10); break;
@@ -74,7 +77,8 @@ struct load_options load_arguments(int count, char **arguments) {
     }
   }
   if (!options.url || !options.request.key || !options.request.method == !options.request.template ||
-      options.in_flight < 1 || options.in_flight > 65535 || options.vary < 1) {
+      options.in_flight < 1 || options.in_flight > 65535 || options.clients < 1 || options.clients > 65536 ||
+      options.vary < 1) {
     fputs(usage, stderr);
     exit(2);
   }

@@ -85,12 +85,26 @@ def draw_growth(rows, name, path):
     figure.savefig(path, dpi=130)
 
 
+def draw_clients(rows, path):
+    if len(rows) < 2:
+        return
+    figure, axes = pyplot.subplots(1, 2, figsize=(8, 3.4), layout="constrained")
+    counts = [row["clients"] for row in rows]
+    axes[0].plot(counts, [row["rss"] / 2**20 for row in rows], "o-", color=COLOURS["vmopsd"])
+    axes[1].plot(counts, [row["read"]["cpu_us"]["server"] for row in rows], "o-", color=COLOURS["vmopsd"])
+    for one, title in zip(axes, ("RSS MiB", "worker CPU µs per read, 64 in flight")):
+        one.set(title=title, xlabel="clients", xscale="log", ylim=(0, None))
+        one.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+
+
 def main():
     with open(sys.argv[1]) as file:
         results = json.load(file)
     draw_calls(results["calls"], os.path.join(sys.argv[2], "calls.png"))
     draw_consoles(results["consoles"], os.path.join(sys.argv[2], "consoles.png"))
     draw_growth(results["growth"], "hosts", os.path.join(sys.argv[2], "growth.png"))
+    draw_clients(results.get("clients", []), os.path.join(sys.argv[2], "clients.png"))
     draw_growth(results.get("instances", []), "instances", os.path.join(sys.argv[2], "instances.png"))
 
 

@@ -93,7 +93,10 @@ struct request request_create(const struct request_options *options) {
 
   request.message_id = place_of(&request.frames, MESSAGE_ID_TOKEN, 0);
   request.unique_id = place_of(&request.frames, UNIQUE_ID_TOKEN, 0);
-  if (request.message_id == SIZE_MAX || request.unique_id == SIZE_MAX) die("an id lies across two frames");
+  request.client = place_of(&request.frames, options->reply_queue, 0);
+  if (request.message_id == SIZE_MAX || request.unique_id == SIZE_MAX || request.client == SIZE_MAX)
+    die("an id lies across two frames");
+  request.client += strlen(options->reply_queue) - client_digits;
   size_t place = place_of(&request.frames, INSTANCE_TOKEN, 0);
   while (place != SIZE_MAX) {
     if (request.instances == most_places) die("more than %d instance numbers in one request", most_places);
@@ -109,12 +112,13 @@ void write_hex(char *to, int digits, uint64_t number) {
 }
 
 void request_append(const struct request *request, struct buffer *output, const char *message_id,
-                    const char *unique_id, uint64_t instance) {
+                    const char *unique_id, uint64_t client, uint64_t instance) {
   buffer_reserve(output, request->frames.length);
   char *frames = (char *)output->bytes + output->length;
   memcpy(frames, request->frames.bytes, request->frames.length);
   memcpy(frames + request->message_id, message_id, 32);
   memcpy(frames + request->unique_id, unique_id, 32);
+  write_hex(frames + request->client, client_digits, client);
   for (size_t index = 0; index < request->instances; index++) write_hex(frames + request->instance[index], 12, instance);
   output->length += request->frames.length;
 }

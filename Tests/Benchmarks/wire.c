@@ -129,11 +129,11 @@ void declare_server(amqp_connection_state_t connection, const char *exchange, co
   free(fanout_queue);
 }
 
-void declare_reply_queue(amqp_connection_state_t connection, const char *name) {
+void declare_reply_queue(amqp_connection_state_t connection, const char *name, const char *tag) {
   amqp_table_entry_t entry;
   amqp_queue_declare(connection, 1, amqp_cstring_bytes(name), 0, 0, 0, 0, expiring_queue(&entry));
   expect_ok(connection, "queue.declare");
-  amqp_basic_consume(connection, 1, amqp_cstring_bytes(name), amqp_cstring_bytes("1"), 0, 0, 0, amqp_empty_table);
+  amqp_basic_consume(connection, 1, amqp_cstring_bytes(name), amqp_cstring_bytes(tag), 0, 0, 0, amqp_empty_table);
   expect_ok(connection, "basic.consume");
 }
 

@@ -39,7 +39,7 @@ void expect_ok(amqp_connection_state_t connection, const char *what);
 void declare_server(amqp_connection_state_t connection, const char *exchange, const char *topic, const char *server);
 
 /* The reply queue of a client (oslo.messaging wire, section 2.3) and its consumer. */
-void declare_reply_queue(amqp_connection_state_t connection, const char *name);
+void declare_reply_queue(amqp_connection_state_t connection, const char *name, const char *tag);
 
 /* Appends basic.publish, content header and body frames with the properties of every oslo.messaging message
    (section 3). `expiration` is NULL for everything but calls. */

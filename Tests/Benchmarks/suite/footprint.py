@@ -6,7 +6,7 @@ import statistics
 import time
 from dataclasses import replace
 
-from .calls import INSTANCE, TOKEN, load, results_of, spawn_instances
+from .calls import INSTANCE, INSTANCES, TOKEN, load, results_of, spawn_instances
 from .processes import Failure, cpu_seconds, memory, note, output_of, wakeups
 from .servers import TOPIC, Server, vmopsd, vmopsd_with, write_configuration
 
@@ -72,6 +72,28 @@ def reads_of(server, count):
     return ["--method", "get_info", "--args", json.dumps({"instance": INSTANCE}), "--vary", str(count),
             "--in-flight", "64", "--seconds", "1", "--warmup", "0.3",
             "--watch", "server=%d" % server.process.pid]  # fmt: skip
+
+
+def many_clients(setting, count, seconds):
+    """One host that answers `count` clients in turn, each with a reply queue of its own."""
+    note("%d clients" % count)
+    server = Server("vmopsd-clients-%d" % count, "vmopsd, %d clients" % count, "bench-clients", vmopsd)
+    server.start(setting)
+    try:
+        spawn_instances(setting, server.key, INSTANCES)
+        figures = {"clients": count, "empty_rss": memory(server.process.pid)["rss"]}
+        # Some seconds are needed for each of them to have had a turn.
+        arguments = reads_of(server, INSTANCES) + ["--clients", str(count), "--seconds", str(seconds)]
+        figures["read"] = load(setting, server.key, arguments)
+        figures["rss"] = memory(server.process.pid)["rss"]
+        return figures
+    finally:
+        server.stop()
+
+
+def clients(setting, counts, seconds):
+    """`many_clients` for each count; what fails is told and left out."""
+    return each(many_clients, setting, counts, seconds)
 
 
 def instances(setting, counts, seconds):

@@ -60,7 +60,17 @@ def verdicts(results):
         + [load_verdict(results), guest_verdict(results)]
         + footprint_verdicts(results)
         + console_verdicts(results)
+        + build_verdicts(results)
     )
+
+
+def build_verdicts(results):
+    times = results.get("build") or {}
+    minutes = times["clean"] / 60 if times else None
+    return [
+        judge("a clean clone built, tests included", minutes, 25, False, "min"),
+        judge("built after a change of one file of a leaf target", times.get("incremental"), 20, False, "s"),
+    ]
 
 
 def guest_verdict(results):
@@ -111,6 +121,11 @@ def growth_verdicts(results):
         lines.append(judge(what, each[1] / each[0] if each[0] > 0 else None, 1.1, False))
         cpu = [row["read"]["cpu_us"]["server"] for row in (first, last)]
         what = "CPU per read with %s %s / with %d" % (format(last[name], ","), name, first[name])
+        lines.append(judge(what, cpu[1] / cpu[0], 1.5, False))
+    rows = results.get("clients", [])
+    if len(rows) > 1:
+        cpu = [row["read"]["cpu_us"]["server"] for row in (rows[0], rows[-1])]
+        what = "CPU per read with %s clients / with %d" % (format(rows[-1]["clients"], ","), rows[0]["clients"])
         lines.append(judge(what, cpu[1] / cpu[0], 1.5, False))
     return lines
 

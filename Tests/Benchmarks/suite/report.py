@@ -110,6 +110,15 @@ def instances_table(results):
     return "### Growth, instances on one host\n\n" + table(head, lines)
 
 
+def clients_table(results):
+    lines = [
+        [row["clients"], show(row["rss"], "%.1f", 1 / MIB), show(row["read"]["rate"]),
+         show(row["read"]["cpu_us"]["server"], "%.1f")]
+        for row in results["clients"]
+    ]  # fmt: skip
+    return "### Growth, clients of one host\n\n" + table(["clients", "RSS MiB", "reads/s", "CPU µs"], lines)
+
+
 def load_table(figures):
     lines = [[name, show(row["rate"]), show(row["p50_us"]), show(row["p99_us"])] for name, row in figures.items()]
     return "### get_info under load, 8 in flight\n\n" + table(["", "calls/s", "p50 µs", "p99 µs"], lines)
@@ -133,6 +142,8 @@ def report(results, rows, titles):
         parts.append(growth_table(results))
     if results.get("instances"):
         parts.append(instances_table(results))
+    if results.get("clients"):
+        parts.append(clients_table(results))
     if results.get("build"):
         parts.append("Build: %(clean).0f s from a clean clone, tests included; %(incremental).1f s after touching one file"
                      " of a leaf target." % results["build"])  # fmt: skip

@@ -172,7 +172,7 @@ import Testing
             let instance = try #require(again.operations.instance(pair.uuid))
             #expect(try await errorClass { try await again.operations.requireOwned(instance.record) } != nil)
             #expect(await again.operations.giveWayIfTaken(instance))
-            #expect(try await again.traces(pair.uuid) == [])
+            try await eventually("nothing is left") { try await again.traces(pair.uuid) == [] }
         }
     }
 

@@ -133,6 +133,13 @@ class Daemon:
                 except (OSError, ValueError):
                     pass
 
+    def limit_migrations(self, uuid, mebibytes):
+        """How much of the machine's memory a second takes at most."""
+        code = "import sys, libvirt; libvirt.open(sys.argv[1]).lookupByUUIDString(sys.argv[2]).migrateSetMaxSpeed("
+        code += "int(sys.argv[3]))"
+        words = [python(), "-c", code, self.uri, uuid, str(mebibytes)]
+        subprocess.run(self.place.command(words), check=True)
+
     def plugin(self, name, options=None):
         """A plugin that drives this daemon, after its handshake."""
         directory = self.place.directory(name)

@@ -151,7 +151,8 @@ class SessionTests(Life):
         other = self.plugin(there, "pb", migration_uri=there.uri, migration_data_uri=f"unix://{data}")
         theirs = {**spec, "directory": os.path.join(other.instances, "one"), "disks": []}
 
-        # One that is cancelled while the guest changes its memory faster than it is sent.
+        # One that is cancelled while the guest changes its memory faster than it is sent, on however fast a machine.
+        here.limit_migrations(UUID, 1)
         self.type(plugin, b"d30\r")
         self.read_until(plugin, stream, b"rx d30")
         number = self.migrate(plugin, other, theirs)
@@ -167,6 +168,7 @@ class SessionTests(Life):
         self.assertEqual(plugin.call("machine.get", uuid=UUID)["state"], "running")
         self.type(plugin, b"d0\r")
         self.read_until(plugin, stream, b"rx d0")
+        here.limit_migrations(UUID, 1024)
 
         number = self.migrate(plugin, other, theirs)
         plugin.result(number)

@@ -1,4 +1,6 @@
 /// How long a descriptor rests between two looks at it, as a pure value: the less came, the longer.
+///
+/// One small look straight after a large one says nothing: the guest was still waking up.
 struct ConsolePace: Sendable {
     private static let rests: [Duration] = [
         .zero, .milliseconds(1), .milliseconds(2), .milliseconds(5), .milliseconds(10), .milliseconds(20),
@@ -13,6 +15,7 @@ struct ConsolePace: Sendable {
 
     private var step = 0
     private var latest = Duration.zero
+    private var wasLarge = false
 
     var rest: Duration { Self.rests[step] }
 
@@ -27,9 +30,10 @@ struct ConsolePace: Sendable {
             step = 0
         } else if now - latest >= Self.silence {
             step = count < Self.small ? 1 : 0
-        } else if count < Self.small {
+        } else if count < Self.small, !wasLarge {
             step = min(step + 1, Self.rests.count - 1)
         }
+        wasLarge = count >= Self.large
         latest = now
     }
 }

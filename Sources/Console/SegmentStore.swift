@@ -41,17 +41,19 @@ package struct SegmentStore: Sendable {
     /// Absolute offset of the current segment's first byte.
     var currentStart: Int64 = 0
     var isLoaded = false
-    private var file: ReactorFile?
+    var file: ReactorFile?
     var isOpen: Bool { file != nil }
+    /// A file that an interrupted rotation, or one that is under way, keeps beside the segments.
+    var hasSpare = false
     /// `nil` when only the file knows.
     var endsWithNewline: Bool?
     private var indexBytes = 0
     private var indexEndsClean = true
-    private var indexIsBehind = false
+    var indexIsBehind = false
     let probe: (@Sendable (Step) throws(SystemCallError) -> Void)?
 
     /// How often a segment became an archive or was replaced.
-    package private(set) var rotations: Int64 = 0
+    package internal(set) var rotations: Int64 = 0
 
     package init(
         directory: String,
@@ -96,6 +98,7 @@ package struct SegmentStore: Sendable {
         guard !isLoaded else { return }
         file = nil
         archives = [:]
+        hasSpare = false
         currentSize = nil
         currentStart = 0
         guard var names = try ReactorDirectory.names(directory) else {
@@ -103,6 +106,7 @@ package struct SegmentStore: Sendable {
             return
         }
         if try finishInstallation(names) { names = try ReactorDirectory.names(directory) ?? [] }
+        hasSpare = names.contains(Self.fresh)
         var currentInode: UInt64?
         for name in names {
             if name == Self.current, let facts = try ReactorDirectory.facts(path(name)) {
@@ -212,6 +216,7 @@ package struct SegmentStore: Sendable {
         {
             try layOutAgain()
         }
+        if hasSpare { try removeSpare() }
         let opened = try ReactorFile.writing(path(Self.current))
         let size = try opened.seekToEnd()
         file = opened
@@ -224,47 +229,6 @@ package struct SegmentStore: Sendable {
 
     private func lastByteIsNewline(_ size: Int) throws(SystemCallError) -> Bool {
         try ReactorFile.reading(path(Self.current))?.read(at: size - 1, count: 1) == [UInt8(ascii: "\n")]
-    }
-
-    // MARK: - Rotation
-
-    /// Makes the current segment the newest archive and starts a new one.
-    ///
-    /// The index says beforehand where the new segment starts, and of which file the old one is: the only fact that
-    /// tells, after an interruption, whether the renaming happened.
-    mutating func rotate() throws(SystemCallError) {
-        guard let old = file, let size = currentSize else { return }
-        let start = currentStart + Int64(size)
-        try? writeIndex(.start(offset: start, inode: old.facts().inode))
-        file = nil
-        if limits.archives == 0 {
-            try step(.remove)
-            try ReactorDirectory.removeFile(path(Self.fresh))
-            try step(.open)
-            let new = try ReactorFile.writing(path(Self.fresh), exclusively: true)
-            try step(.rename)
-            try ReactorDirectory.rename(path(Self.fresh), path(Self.current))
-            file = new
-        } else {
-            // An earlier interruption left a free number: shifting only up to it keeps everything older in place.
-            let last = (1...limits.archives).first { archives[$0] == nil } ?? limits.archives
-            for number in stride(from: last - 1, to: 0, by: -1) {
-                try step(.rename)
-                try ReactorDirectory.rename(path(Self.archive(number)), path(Self.archive(number + 1)))
-                archives[number + 1] = archives.removeValue(forKey: number)
-            }
-            try step(.rename)
-            try ReactorDirectory.rename(path(Self.current), path(Self.archive(1)))
-            archives[1] = size
-            try step(.open)
-            file = try ReactorFile.writing(path(Self.current), exclusively: true)
-        }
-        currentSize = 0
-        currentStart = start
-        endsWithNewline = false
-        rotations += 1
-        // What did not fit on a full disk may fit now that the oldest archive is gone.
-        if indexIsBehind { try? writeIndex(.start(offset: start, inode: 0)) }
     }
 
     // MARK: - Index

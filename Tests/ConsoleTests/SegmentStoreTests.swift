@@ -120,6 +120,45 @@ import Testing
         #expect(interruption > 50)
     }
 
+    private func inode(_ directory: TestDirectory, _ name: String) -> UInt64 {
+        var status = stat()
+        return stat(directory.path + "/" + name, &status) == 0 ? UInt64(status.st_ino) : 0
+    }
+
+    @Test func theOldestArchivesFileBecomesTheNextSegment() throws {
+        let directory = try TestDirectory()
+        var store = SegmentStore(directory: directory.path, limits: SegmentLimits(segmentBytes: 100, archives: 2))
+        let text = [UInt8](repeating: 0x78, count: 100)
+        for _ in 0..<3 { #expect(append(text, to: &store).error == nil) }
+        for _ in 0..<5 {
+            let oldest = inode(directory, "console.log.2")
+            let others = ["console.log", "console.log.1"].map { inode(directory, $0) }
+            #expect(append(text, to: &store).error == nil)
+            #expect(inode(directory, "console.log") == oldest)
+            #expect(["console.log.1", "console.log.2"].map { inode(directory, $0) } == others)
+        }
+        #expect(directory.names == ["console.idx", "console.log", "console.log.1", "console.log.2"])
+        #expect(try store.range() == 500..<800)
+    }
+
+    /// The index would take it for the segment before the last rotation that it knows of.
+    @Test func aFileThatAnOutdatedIndexMayNameIsNotUsedAgain() throws {
+        let directory = try TestDirectory()
+        let isFull = Counter()
+        let limits = SegmentLimits(segmentBytes: 100, archives: 1)
+        var store = SegmentStore(directory: directory.path, limits: limits) { step throws(SystemCallError) in
+            if step == .writeIndex, isFull.value > 0 { throw SystemCallError("write", ENOSPC) }
+        }
+        let text = [UInt8](repeating: 0x78, count: 100)
+        for _ in 0..<3 { #expect(append(text, to: &store).error == nil) }
+        let named = inode(directory, "console.log.1")
+        isFull.count()
+        #expect(append(text, to: &store).error == nil)
+        #expect(inode(directory, "console.log") != named)
+        var next = SegmentStore(directory: directory.path, limits: limits)
+        #expect(try next.range().upperBound >= 300)
+    }
+
     @Test(arguments: ["lost", "empty", "garbage", "truncated", "directory"])
     func losingTheIndexLosesNoOutput(how: String) throws {
         let directory = try TestDirectory()

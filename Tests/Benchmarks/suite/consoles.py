@@ -3,6 +3,7 @@
 The producers, the descriptors and the files are the same for all; only the program in the middle differs.
 """
 
+import fcntl
 import json
 import os
 import resource
@@ -20,6 +21,8 @@ LINE = 64  # what the producer writes
 FIRST_READ = 1000  # descriptor numbers, apart from everything else that is open
 FIRST_WRITE = 8000
 SETTLE = 1.0  # seconds from the first lines to silence: they are written within [console] flush_interval_ms
+PIPE = 262144  # what a guest's pipe holds: the default of [qemu] console_pipe_bytes, with which its FIFOs are made
+SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which older versions of Python do not name
 BLOCK = 4096  # what a guest writes at a time
 PACED = 20 * 2**20  # bytes per second of all guests together, where they do not print as fast as they can
 
@@ -61,6 +64,7 @@ def open_channels(count, kind):
     for index in range(count):
         if kind == "pipe":
             reader, writer = os.pipe()
+            fcntl.fcntl(reader, SET_PIPE_SIZE, PIPE)
         else:
             one, other = socket.socketpair()
             reader, writer = one.detach(), other.detach()

@@ -50,8 +50,14 @@ extension SegmentStore {
     /// takes longer to make a new one than to fill it.
     private mutating func setAside(_ number: Int) throws(SystemCallError) {
         try step(.rename)
-        try ReactorDirectory.rename(path(Self.archive(number)), path(Self.fresh))
         archives[number] = nil
+        do throws(SystemCallError) {
+            try ReactorDirectory.rename(path(Self.archive(number)), path(Self.fresh))
+        } catch {
+            // Somebody made room on the disk.
+            if error.number == ENOENT { return }
+            throw error
+        }
         hasSpare = true
         try step(.open)
         // Closed while it is empty: otherwise ext4 would have its next content written to the disk when it is closed.

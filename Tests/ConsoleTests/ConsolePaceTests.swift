@@ -5,8 +5,8 @@ import Testing
 @Suite struct ConsolePaceTests {
     @Test func restsLongerTheLessComes() {
         var pace = ConsolePace()
-        pace.took(100, at: .milliseconds(1))
         #expect(pace.rest == .zero)
+        pace.took(100, at: .milliseconds(1))
         var rests: [Duration] = []
         for look in 2..<20 {
             pace.took(100, at: .milliseconds(look))

@@ -1,4 +1,5 @@
 import Glibc
+import Journal
 import Support
 
 /// Whose an instance's directory is, for hosts that share their storage.
@@ -31,6 +32,31 @@ extension InstanceDirectory {
             guard let generation = try lastGeneration() else { return nil }
             return (generation, try read(file(ownerFile(generation))))
         }
+    }
+
+    /// Whose the directory is as far as it says, also while its instance is being made. Blocks.
+    func ownerName() throws -> String? {
+        guard let generation = try lastGeneration() else { return nil }
+        return StoredInstance.owner(in: try read(file(ownerFile(generation))))
+    }
+
+    /// Makes the directory's marker, as the first owner's, which only one host can. Blocks.
+    ///
+    /// - Returns: whether nobody else has made it; otherwise nothing is changed.
+    func claim(for owner: String) throws -> Bool {
+        let mine = Self.ownFiles + "new-" + UniqueID.make()
+        defer { unlink(file(mine)) }
+        do {
+            try write(file(mine), try StoredInstance.claim(of: owner), sync: false)
+        } catch {
+            // Of an empty directory nobody could tell whose it is.
+            unlink(file(mine))
+            rmdir(path)
+            throw error
+        }
+        if link(file(mine), file(Self.marker)) == 0 { return true }
+        guard errno == EEXIST else { throw FileError("link", file(Self.marker)) }
+        return false
     }
 
     private func lastGeneration() throws -> Int? {

@@ -18,10 +18,10 @@ final class PublishingLink: Link {
     /// Connection errors that one of our frames caused (AMQP 0-9-1, section 1.1: 501 to 506, 540).
     private static let ourFault: Set<UInt16> = [501, 502, 503, 504, 505, 506, 540]
 
-    /// Before a channel is exchanged for another, what it has not confirmed has so long to be confirmed; the rest is
-    /// published twice.
+    /// A channel is exchanged for another only when it has confirmed everything, or messages would be published twice.
+    /// For so long nothing is published for that; if it was not enough, everything goes on, and it is tried again later.
     private static let renewalPause = Duration.milliseconds(500)
-    /// A channel is kept so long at least.
+    /// From one attempt to exchange a channel to the next.
     private static let renewalInterval = Duration.seconds(2)
 
     private enum Channel {
@@ -51,7 +51,7 @@ final class PublishingLink: Link {
     /// When confirmations are read at the latest.
     private var readAt = Moment.never
     private var mustRead = false
-    /// When the channel is exchanged for another at the latest.
+    /// Until when nothing is published, so that the channel can be exchanged for another.
     private var renewAt = Moment.never
     private var renewNotBefore = Moment(nanoseconds: 0)
     private var finished: [OutboundLedger.Finished] = []
@@ -169,13 +169,13 @@ final class PublishingLink: Link {
             return false
         }
         if renewAt == .never { renewAt = now + Self.renewalPause }
-        if ledger.unconfirmedCount == 0 || renewAt <= now {
-            renewAt = .never
-            renewNotBefore = now + Self.renewalInterval
-            channel = .closing
-            core.logger.notice("messages refused again and again, trying another channel")
-            send(.channelClose, channel: Self.messageChannel)
-        }
+        guard ledger.unconfirmedCount == 0 || renewAt <= now else { return true }
+        renewAt = .never
+        renewNotBefore = now + Self.renewalInterval
+        guard ledger.unconfirmedCount == 0 else { return false }
+        channel = .closing
+        core.logger.notice("messages refused again and again, trying another channel")
+        send(.channelClose, channel: Self.messageChannel)
         return true
     }
 

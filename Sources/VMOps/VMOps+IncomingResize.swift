@@ -164,6 +164,7 @@ extension VMOps {
             try await start(instance, from: .off, failure: .instancePowerOnFailure)
         } catch {
             await remember(instance) { $0.move?.resize?.isStarting = false }
+            await publish(instance)
             throw error
         }
         await remember(instance) { record in

@@ -13,7 +13,7 @@ extension VMOps {
     func publish(_ instance: Instance) async {
         let record = instance.record
         do {
-            let text = try StoredInstance(owner: host, record: record).text()
+            let text = try stored(record).text()
             try await directory(record.uuid).publish(record.generation, text, sync: false)
         } catch {
             logger.warning(
@@ -23,11 +23,19 @@ extension VMOps {
         }
     }
 
+    /// What is meant to run counts as running, although it is off until the end of its move: moves are none of what
+    /// other hosts read here.
+    private func stored(_ record: InstanceRecord) -> StoredInstance {
+        var record = record
+        if record.move?.resize?.isStarting == true { record.state = .running }
+        return StoredInstance(owner: host, record: record)
+    }
+
     /// Makes the record's host the owner of that number. Throws when another one is.
     func takeOwnership(_ record: InstanceRecord, _ generation: Int) async throws -> InstanceRecord {
         var record = record
         record.generation = generation
-        let text = try StoredInstance(owner: host, record: record).text()
+        let text = try stored(record).text()
         guard try await directory(record.uuid).take(generation, text) else {
             // By this host, if an earlier attempt came so far.
             guard let present = try await directory(record.uuid).owner(), present.generation == generation,

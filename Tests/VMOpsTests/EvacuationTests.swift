@@ -273,7 +273,9 @@ import Testing
                     for host in hosts {
                         group.addTask {
                             try await errorClass {
-                                _ = try await host.operations.spawn(host.request(uuid, image: "image"), host.context)
+                                let guest = ["sim.lines_per_second": "100"]
+                                let request = host.request(uuid, guest, image: "image")
+                                _ = try await host.operations.spawn(request, host.context)
                             }
                         }
                     }

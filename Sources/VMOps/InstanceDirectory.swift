@@ -86,16 +86,18 @@ package struct InstanceDirectory: Sendable, Hashable {
 
     private func createNow(_ owner: String) throws -> String? {
         var movedTo: String?
-        if let other = try ownerName(), other != owner { throw takenError(other) }
-        if access(path, F_OK) == 0 {
-            if access(file(Self.marker), F_OK) == 0 || rmdir(path) == 0 {
-                try leaveTombstone()
-                try removeTree(path)
-            } else {
-                movedTo = try moveAsideNow()
-            }
+        if access(path, F_OK) == 0, access(path + "/.", F_OK) != 0, errno == ENOTDIR { movedTo = try moveAsideNow() }
+        // Looked at once: another host may be making it at this moment, and puts its marker there first.
+        let names = try namesInDirectory(path)
+        if names.contains(Self.marker) {
+            if let other = try ownerName(), other != owner { throw takenError(other) }
+            try leaveTombstone()
+            try removeTree(path)
+        } else if !names.allSatisfy(Self.isClaim) {
+            movedTo = try moveAsideNow()
         }
         try makeDirectories(path)
+        chmod(path, 0o700)
         guard try claim(for: owner) else { throw takenError(try ownerName() ?? "another host") }
         return movedTo
     }

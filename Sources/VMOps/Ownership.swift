@@ -12,6 +12,7 @@ import Support
 extension InstanceDirectory {
     private static let ownFiles = ".vmops-"
     private static let ownerPrefix = ".vmops-owner-"
+    private static let claimPrefix = ".vmops-new-"
     /// In the directory of an instance that a host has lost without knowing.
     private static let evacuated = ".vmops-evacuated"
     /// Beside the instances' directories; in it a file for each evacuated instance that was removed since.
@@ -44,20 +45,16 @@ extension InstanceDirectory {
     ///
     /// - Returns: whether nobody else has made it; otherwise nothing is changed.
     func claim(for owner: String) throws -> Bool {
-        let mine = Self.ownFiles + "new-" + UniqueID.make()
+        let mine = Self.claimPrefix + UniqueID.make()
         defer { unlink(file(mine)) }
-        do {
-            try write(file(mine), try StoredInstance.claim(of: owner), sync: false)
-        } catch {
-            // Of an empty directory nobody could tell whose it is.
-            unlink(file(mine))
-            rmdir(path)
-            throw error
-        }
+        try write(file(mine), try StoredInstance.claim(of: owner), sync: false)
         if link(file(mine), file(Self.marker)) == 0 { return true }
         guard errno == EEXIST else { throw FileError("link", file(Self.marker)) }
         return false
     }
+
+    /// Whether a file of that name is a marker on its way, and the directory otherwise nobody's.
+    static func isClaim(_ name: String) -> Bool { name.hasPrefix(claimPrefix) }
 
     private func lastGeneration() throws -> Int? {
         var generation: Int?

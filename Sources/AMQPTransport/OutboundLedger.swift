@@ -37,6 +37,8 @@ struct OutboundLedger {
         var entry: OutboundEntry?
         /// How often the broker refused it so far.
         var refusals = 0
+        /// Of these, how often on the channel of that number.
+        var refusalsHere = (channel: 0, count: 0)
         /// How often the broker closed the channel over it so far.
         var closes = 0
     }
@@ -44,6 +46,9 @@ struct OutboundLedger {
     /// Pause after the first refusal of a message; after each further one twice as long, up to the other.
     private static let firstPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(1)
+
+    /// So often one channel refuses a message before another one is tried.
+    private static let refusalsPerChannel = 5
 
     private let maximumAttempts: Int
     private let refusedAttempts: Int
@@ -60,6 +65,12 @@ struct OutboundLedger {
     private(set) var awaitedCount = 0
     /// Messages to be sent one by one, because one of them made the broker close the channel and nobody knows which.
     private var suspects = 0
+    private var channelNumber = 0
+    /// The channel refuses a message so often that it may be the channel's fault: a quorum queue's first message on a
+    /// channel goes by way of the node that led the queue when the channel first heard of it, and as long as that node
+    /// is down the channel refuses everything to this queue, whoever leads it since (RabbitMQ 3.10,
+    /// `rabbit_fifo_client`). A new channel asks anew.
+    private(set) var wantsNewChannel = false
 
     /// - Parameters:
     ///   - maximumAttempts: of a message over which the channel closes.
@@ -113,6 +124,9 @@ struct OutboundLedger {
             _ = ledger.takeReturned(ledger.firstNumber + UInt64(position))
             var slot = ledger.finish(position)
             slot.refusals += 1
+            if slot.refusalsHere.channel != ledger.channelNumber { slot.refusalsHere = (ledger.channelNumber, 0) }
+            slot.refusalsHere.count += 1
+            if slot.refusalsHere.count >= Self.refusalsPerChannel { ledger.wantsNewChannel = true }
             if slot.refusals < ledger.refusedAttempts {
                 let pause = min(Self.firstPause * (1 << min(slot.refusals - 1, 10)), Self.longestPause)
                 ledger.refused.append((slot, now + pause))
@@ -144,7 +158,7 @@ struct OutboundLedger {
         returned.isEmpty ? nil : returned.removeValue(forKey: number)
     }
 
-    /// The connection is gone: what was unconfirmed is queued again, in front.
+    /// The connection, or the channel, is gone: what was unconfirmed is queued again, in front.
     mutating func connectionLost() {
         let again = unconfirmed.filter { $0.entry != nil }
         reset()
@@ -188,6 +202,8 @@ struct OutboundLedger {
         awaitedCount = 0
         returned.removeAll()
         firstNumber = 1
+        channelNumber += 1
+        wantsNewChannel = false
     }
 
     private mutating func settle(_ number: UInt64, _ multiple: Bool, _ body: (inout Self, Int) -> Void) {

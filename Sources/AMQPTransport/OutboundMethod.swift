@@ -3,6 +3,7 @@ import AMQPModel
 /// The methods a session sends besides publishing and settling.
 enum OutboundMethod: Sendable, Hashable {
     case channelOpen
+    case channelClose
     case channelCloseOk
     case connectionClose
     case connectionCloseOk

@@ -1,4 +1,5 @@
 import AMQPModel
+import Logging
 import Synchronization
 
 /// The connection that publishes with confirms. Confined to the I/O thread.
@@ -17,8 +18,14 @@ final class PublishingLink: Link {
     /// Connection errors that one of our frames caused (AMQP 0-9-1, section 1.1: 501 to 506, 540).
     private static let ourFault: Set<UInt16> = [501, 502, 503, 504, 505, 506, 540]
 
+    /// A channel is exchanged for another only when it has confirmed everything, or messages would be published twice.
+    /// For so long nothing is published for that; if it was not enough, everything goes on, and it is tried again later.
+    private static let renewalPause = Duration.milliseconds(500)
+    /// From one attempt to exchange a channel to the next.
+    private static let renewalInterval = Duration.seconds(2)
+
     private enum Channel {
-        case closed, opening, open
+        case closed, opening, open, closing
     }
 
     private struct Partial {
@@ -44,6 +51,9 @@ final class PublishingLink: Link {
     /// When confirmations are read at the latest.
     private var readAt = Moment.never
     private var mustRead = false
+    /// Until when nothing is published, so that the channel can be exchanged for another.
+    private var renewAt = Moment.never
+    private var renewNotBefore = Moment(nanoseconds: 0)
     private var finished: [OutboundLedger.Finished] = []
 
     init(core: SessionCore) {
@@ -65,11 +75,11 @@ final class PublishingLink: Link {
     /// Whether the next wait may pass over what the broker says here.
     private var canReadLater: Bool {
         readAt != .never && !mustRead && ledger.awaitedCount == 0 && ledger.unconfirmedCount < Self.confirmBatch
-            && !isBlocked && channel == .open && declarations.isIdle && !isClosing
+            && !isBlocked && channel == .open && declarations.isIdle && !isClosing && renewAt == .never
     }
 
     override var takesInput: Bool { !canReadLater }
-    override var messagesWakeAt: Moment { min(canReadLater ? readAt : .never, ledger.resumeAt) }
+    override var messagesWakeAt: Moment { min(canReadLater ? readAt : .never, ledger.resumeAt, renewAt) }
 
     /// Confirmations have probably come while others were busy, enough of them to be worth a look.
     var expectsInput: Bool { readAt != .never && ledger.unconfirmedCount >= Self.expectedBatch }
@@ -92,6 +102,7 @@ final class PublishingLink: Link {
 
     override func ended(code: UInt16?, reason: String) {
         channel = .closed
+        renewAt = .never
         partial = nil
         willRead()
         assembler.reset()
@@ -131,6 +142,7 @@ final class PublishingLink: Link {
         guard let wire, channel == .open, !isClosing else { return false }
         let sizeLimit = wire.frameMaximum - OutputBuffer.frameOverhead
         continuePartial(sizeLimit)
+        if isRenewing(now: now) { return output.count >= Self.outputLimit }
         var count: UInt64 = 0
         while !isBlocked, partial == nil, output.count < Self.outputLimit, let declaring = ledger.nextDeclaring {
             if !declaring.isEmpty, !declared.isSuperset(of: declaring) {
@@ -148,6 +160,23 @@ final class PublishingLink: Link {
         }
         finishAll()
         return output.count >= Self.outputLimit
+    }
+
+    /// Exchanges a channel that refuses a message again and again for a new one; nothing is published meanwhile.
+    private func isRenewing(now: Moment) -> Bool {
+        guard ledger.wantsNewChannel, !isBlocked, partial == nil, now >= renewNotBefore else {
+            renewAt = .never
+            return false
+        }
+        if renewAt == .never { renewAt = now + Self.renewalPause }
+        guard ledger.unconfirmedCount == 0 || renewAt <= now else { return true }
+        renewAt = .never
+        renewNotBefore = now + Self.renewalInterval
+        guard ledger.unconfirmedCount == 0 else { return false }
+        channel = .closing
+        core.logger.notice("messages refused again and again, trying another channel")
+        send(.channelClose, channel: Self.messageChannel)
+        return true
     }
 
     private func encode(_ message: OutboundMessage, _ sizeLimit: Int) {
@@ -219,7 +248,13 @@ final class PublishingLink: Link {
         case .confirmSelectOk:
             channel = .open
             becomeReady()
+        case .channelCloseOk:
+            guard channel == .closing else { break }
+            assembler.reset()
+            ledger.connectionLost()
+            openChannel()
         case .channelClose(_, let text):
+            renewAt = .never
             send(.channelCloseOk, channel: Self.messageChannel)
             partial = nil
             assembler.reset()

@@ -157,6 +157,10 @@ enum DrainStep: Hashable {
         switch instance.state {
         case "running", "paused": self = .live
         case "off": self = .cold
+        case "suspended":
+            // Its memory is in a file that only this host can go on from.
+            self = .stay(reason: "it is suspended: resume it first, or power it off, which loses its memory")
+        case "error": self = .stay(reason: "it is in state error: reboot it hard or power it off first")
         default: self = .stay(reason: "it is \(instance.state)")
         }
     }

@@ -24,7 +24,18 @@ package struct StoredInstance: Sendable, Hashable {
         )
     }
 
-    /// `nil` when the file says nothing, as those of earlier releases do.
+    /// What stands in the file while the instance is being made: whose the directory is, and nothing to run.
+    package static func claim(of owner: String) throws -> String {
+        String(decoding: try JSONWriter.bytes(of: ["owner": .string(owner)]), as: UTF8.self)
+    }
+
+    /// Whose the directory is, also while its instance is being made; `nil` when the file does not say.
+    package static func owner(in text: String) -> String? {
+        guard case .object(let object)? = try? JSONReader.read(Array(text.utf8)) else { return nil }
+        return object["owner"]?.stringValue
+    }
+
+    /// `nil` when the file says nothing, as those of earlier releases do, or only whose it is.
     package init?(text: String) {
         guard case .object(let object)? = try? JSONReader.read(Array(text.utf8)),
             let owner = object["owner"]?.stringValue, let json = object["record"]?.objectValue,

@@ -1,5 +1,6 @@
 import Glibc
 package import HostBackend
+import Journal
 import Support
 
 /// The directory of one instance: `<instances>/<uuid>`, owner only.
@@ -22,12 +23,13 @@ package struct InstanceDirectory: Sendable, Hashable {
 
     package func file(_ name: String) -> String { "\(path)/\(name)" }
 
-    /// Makes the directory anew. What lies there already is removed if it is this instance's or empty; anything else
-    /// is moved aside.
+    /// Makes the directory anew, as that of a host. What lies there already is removed if it is this instance's or
+    /// empty; anything else is moved aside.
     ///
     /// - Returns: where foreign content was moved to.
-    package func create() async throws -> String? {
-        try await BlockingPool.shared.run { try createNow() }
+    /// - Throws: `instanceExists` when it is another host's, which may be making it at this moment: nothing is changed.
+    package func create(owner: String) async throws -> String? {
+        try await BlockingPool.shared.run { try createNow(owner) }
     }
 
     /// Removes the directory with everything in it; a missing one is fine.
@@ -82,18 +84,29 @@ package struct InstanceDirectory: Sendable, Hashable {
         close(descriptor)
     }
 
-    private func createNow() throws -> String? {
+    private func createNow(_ owner: String) throws -> String? {
         var movedTo: String?
-        if access(path, F_OK) == 0 {
-            if access(file(Self.marker), F_OK) == 0 || rmdir(path) == 0 {
-                try leaveTombstone()
-                try removeTree(path)
-            } else {
-                movedTo = try moveAsideNow()
-            }
+        if access(path, F_OK) == 0, access(path + "/.", F_OK) != 0, errno == ENOTDIR { movedTo = try moveAsideNow() }
+        // Looked at once: another host may be making it at this moment, and puts its marker there first.
+        let names = try namesInDirectory(path)
+        if names.contains(Self.marker) {
+            if let other = try ownerName(), other != owner { throw takenError(other) }
+            try leaveTombstone()
+            try removeTree(path)
+        } else if !names.allSatisfy(Self.isClaim) {
+            movedTo = try moveAsideNow()
         }
         try makeDirectories(path)
-        try touchNow(Self.marker)
+        chmod(path, 0o700)
+        guard try claim(for: owner) else { throw takenError(try ownerName() ?? "another host") }
         return movedTo
+    }
+
+    private func takenError(_ owner: String) -> OperationError {
+        OperationError(
+            .instanceExists,
+            "Instance \(uuid) already exists on host \(owner), which has its directory.",
+            details: ["name": uuid.text, "host": owner]
+        )
     }
 }

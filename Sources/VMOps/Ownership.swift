@@ -1,4 +1,5 @@
 import Glibc
+import Journal
 import Support
 
 /// Whose an instance's directory is, for hosts that share their storage.
@@ -11,6 +12,7 @@ import Support
 extension InstanceDirectory {
     private static let ownFiles = ".vmops-"
     private static let ownerPrefix = ".vmops-owner-"
+    private static let claimPrefix = ".vmops-new-"
     /// In the directory of an instance that a host has lost without knowing.
     private static let evacuated = ".vmops-evacuated"
     /// Beside the instances' directories; in it a file for each evacuated instance that was removed since.
@@ -32,6 +34,27 @@ extension InstanceDirectory {
             return (generation, try read(file(ownerFile(generation))))
         }
     }
+
+    /// Whose the directory is as far as it says, also while its instance is being made. Blocks.
+    func ownerName() throws -> String? {
+        guard let generation = try lastGeneration() else { return nil }
+        return StoredInstance.owner(in: try read(file(ownerFile(generation))))
+    }
+
+    /// Makes the directory's marker, as the first owner's, which only one host can. Blocks.
+    ///
+    /// - Returns: whether nobody else has made it; otherwise nothing is changed.
+    func claim(for owner: String) throws -> Bool {
+        let mine = Self.claimPrefix + UniqueID.make()
+        defer { unlink(file(mine)) }
+        try write(file(mine), try StoredInstance.claim(of: owner), sync: false)
+        if link(file(mine), file(Self.marker)) == 0 { return true }
+        guard errno == EEXIST else { throw FileError("link", file(Self.marker)) }
+        return false
+    }
+
+    /// Whether a file of that name is a marker on its way, and the directory otherwise nobody's.
+    static func isClaim(_ name: String) -> Bool { name.hasPrefix(claimPrefix) }
 
     private func lastGeneration() throws -> Int? {
         var generation: Int?

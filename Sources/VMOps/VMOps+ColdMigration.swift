@@ -184,7 +184,15 @@ extension VMOps {
             try await drop(leftover)
             return nil
         case .revertThere: return try await revertThere(leftover, move)
-        default: return nil
+        default:
+            guard try await isEvacuated(leftover.record, move) else { return nil }
+            logger.notice(
+                "instance was evacuated from the host that it had moved to: nothing is kept for its way back",
+                metadata: ["instance": "\(leftover.uuid)", "host": "\(move.peer)"]
+            )
+            try await dropBackup(leftover.uuid, move.transfer)
+            try await forgetKept(leftover)
+            return nil
         }
     }
 

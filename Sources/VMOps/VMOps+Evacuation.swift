@@ -101,6 +101,7 @@ extension VMOps {
             var record = try await takeOwnership(instance.record, generation)
             try await journal.save(record)
             _ = instance.update { $0 = record }
+            await forgetKeptHere(uuid)
             record = try await connectVolumes(of: record)
             try await removeMachine(uuid)
             try await define(record)

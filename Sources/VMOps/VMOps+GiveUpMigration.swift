@@ -17,6 +17,8 @@ extension VMOps {
         runHere: Bool,
         _ context: OperationContext
     ) async throws -> InstanceInfo? {
+        // A way back that is closed is not to be gone by force either.
+        await forgetIfEvacuated(uuid)
         if let leftover = leftovers.withLock({ $0[uuid] }) {
             return try await leftover.leavingLane.run { try await giveUp(leftover, runHere) }
         }

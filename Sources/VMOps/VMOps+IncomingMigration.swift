@@ -134,11 +134,11 @@ extension VMOps: MigrationPeer {
         let uuid = arriving.uuid
         if !ticket.sharesDirectory {
             let directory = directory(uuid)
+            _ = try await directory.create(owner: host)
             undo.add("remove directory") {
                 try await self.backend.removeFiles(directory.path)
                 try await directory.remove()
             }
-            _ = try await directory.create()
         }
         var spec = spec
         for volume in arriving.record.volumes {

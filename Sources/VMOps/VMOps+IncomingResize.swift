@@ -15,7 +15,7 @@ extension VMOps {
             throw OperationError.notImplemented("cold migration is not supported by host \(host)")
         }
         guard migration.resize != nil else { throw preCheckError("the new flavor is missing") }
-        try requireNoLeftover(migration.record)
+        try await requireNoLeftover(migration.record)
         guard instance(uuid).map({ $0.isArriving }) ?? true, try await machine(uuid) == nil else {
             throw OperationError.exists(migration.record.name)
         }
@@ -40,7 +40,8 @@ extension VMOps {
     }
 
     /// Whoever keeps something of an instance that left, or has to give it back, does not take it anew.
-    private func requireNoLeftover(_ record: InstanceRecord) throws {
+    private func requireNoLeftover(_ record: InstanceRecord) async throws {
+        await forgetIfEvacuated(record.uuid)
         guard let leftover = leftovers.withLock({ $0[record.uuid] }), let move = leftover.record.move, move.isCold
         else { return }
         throw OperationError.exists(record.name)
@@ -49,7 +50,7 @@ extension VMOps {
     package func prepareResize(_ migration: IncomingMigration, _ ticket: MigrationTicket) async throws -> JSONObject {
         try requireService()
         try migration.checkDisks()
-        try requireNoLeftover(migration.record)
+        try await requireNoLeftover(migration.record)
         let uuid = migration.record.uuid
         let shares = ticket.sharesDirectory
         var record = migration.record
@@ -70,7 +71,7 @@ extension VMOps {
             do {
                 if !shares {
                     try await dropLeftover(uuid)
-                    if try await !directory(uuid).isMarked() { _ = try await directory(uuid).create() }
+                    if try await !directory(uuid).isMarked() { _ = try await directory(uuid).create(owner: host) }
                 }
                 try await journal.save(arriving.record)
                 guard !shares else { return [:] }
@@ -163,6 +164,7 @@ extension VMOps {
             try await start(instance, from: .off, failure: .instancePowerOnFailure)
         } catch {
             await remember(instance) { $0.move?.resize?.isStarting = false }
+            await publish(instance)
             throw error
         }
         await remember(instance) { record in

@@ -32,6 +32,7 @@ extension VMOps {
     /// Gives up what is left of a uuid that is about to be used again. A console log that was not delivered is kept
     /// beside. Throws when the machine is not known to run at its destination: what is left here may be all there is.
     func dropLeftover(_ uuid: InstanceUUID) async throws {
+        await forgetIfEvacuated(uuid)
         guard let leftover = leftovers.withLock({ $0[uuid] }) else { return }
         try await leftover.leavingLane.run {
             guard leftovers.withLock({ $0[uuid] === leftover }) else { return }

@@ -57,6 +57,7 @@ extension VMOps {
         try await backend.probe()
         guard try await machine(request.uuid) == nil else { throw OperationError.exists(request.name) }
         try await dropLeftover(request.uuid)
+        try await requireUnclaimed(request.uuid, request.name)
         var undo = Undo()
         let generation = try await firstGeneration(request.uuid)
         _ = instance.update { $0.generation = generation }
@@ -89,11 +90,13 @@ extension VMOps {
     private func buildSteps(_ instance: Instance, _ request: SpawnRequest, _ undo: inout Undo) async throws {
         let uuid = request.uuid
         let directory = directory(uuid)
+        // Whose it is, is decided here: before, nothing in it may be removed.
+        let aside = try await directory.create(owner: host)
         undo.add("remove directory") {
             try await self.backend.removeFiles(directory.path)
             try await directory.remove()
         }
-        if let aside = try await directory.create() {
+        if let aside {
             logger.warning(
                 "directory of another origin moved aside",
                 metadata: ["instance": "\(uuid)", "moved_to": "\(aside)"]

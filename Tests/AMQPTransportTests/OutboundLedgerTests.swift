@@ -95,6 +95,30 @@ import Testing
         #expect(ledger.isEmpty)
     }
 
+    @Test func aChannelThatRefusesAgainAndAgainIsToBeChanged() {
+        var ledger = published(1, attempts: 100)
+        var finished: [OutboundLedger.Finished] = []
+        var now = Moment(nanoseconds: 1)
+        for channel in 1...3 {
+            for number: UInt64 in 1...5 {
+                #expect(!ledger.wantsNewChannel, "channel \(channel), before refusal \(number)")
+                ledger.refuse(number, multiple: false, now: now, into: &finished)
+                if number < 5 {
+                    now = ledger.resumeAt
+                    ledger.resumeRefused(now: now)
+                    check(publishAll(&ledger), ["1"])
+                }
+            }
+            #expect(ledger.wantsNewChannel)
+            ledger.connectionLost()
+            now = ledger.resumeAt
+            ledger.resumeRefused(now: now)
+            check(publishAll(&ledger), ["1"], "on the next channel, after its pause")
+        }
+        ledger.confirm(1, multiple: false, into: &finished)
+        #expect(summary(finished) == ["1: confirmed"] && ledger.isEmpty)
+    }
+
     @Test func whatIsRefusedHoldsUpNothingElse() {
         var ledger = published(3)
         var finished: [OutboundLedger.Finished] = []

@@ -119,10 +119,7 @@ struct ColdMigrationTests {
             let instance = try await bench.spawn()
             try await bench.mark(instance, on: "host-a", megabytes: 12)
             async let outcome = bench.coldOutcome(instance)
-            try await eventually("a copy in its middle") {
-                let info = try await bench.source.call("get_info", instance.reference)
-                return info["migration"]?["transferred_bytes"]?.intValue ?? 0 > 1 << 20
-            }
+            try await bench.untilDisksAreCopied(instance)
             try await bench.daemon(host).kill()
             try await bench.restart(host, without: [])
             let place = try await outcome
@@ -132,6 +129,38 @@ struct ColdMigrationTests {
             }
             try await bench.expectOnlyMachine(instance, at: "host-b")
             #expect(try await bench.isMarked(instance, on: "host-b", megabytes: 12))
+        }
+    }
+
+    /// Both workers are killed: in the middle of the copy, and at steps of the source before and after it has decided.
+    @Test(arguments: ["copy", "set_state nth:2 crash after", "delete_machine nth:1 crash"])
+    func bothDie(at step: String) async throws {
+        let (fault, rule) = Self.split(step)
+        let inTheCopy = step == "copy"
+        let options = ["migration": ["bandwidth": "4000000"], "simulated": inTheCopy ? [:] : [fault: rule]]
+        try await MigrationBench.run(source: options) { bench in
+            let instance = try await bench.spawn()
+            try await bench.mark(instance, on: "host-a", megabytes: inTheCopy ? 12 : 2)
+            async let outcome = bench.coldOutcome(instance)
+            if inTheCopy {
+                try await bench.untilDisksAreCopied(instance)
+                try await bench.source.daemon.kill()
+            } else {
+                _ = try await bench.source.daemon.untilEnded()
+            }
+            try await bench.destination.kill()
+            try await bench.restart("host-a", without: [fault])
+            try await bench.restart("host-b", without: [])
+            let place = try await outcome
+            if place == "host-a" {
+                try await bench.expectOnlyMachine(instance, at: "host-a")
+                try await eventually("nothing left on host-b") { bench.files(instance, on: "host-b") == [] }
+                #expect(try await bench.moveCold(instance)["host"] == "host-b")
+            }
+            try await bench.expectOnlyMachine(instance, at: "host-b")
+            #expect(try await bench.isMarked(instance, on: "host-b", megabytes: inTheCopy ? 12 : 2))
+            try await bench.source.call("confirm_resize", instance.reference, on: "host-b")
+            try await eventually("nothing left on host-a") { bench.files(instance, on: "host-a") == [] }
         }
     }
 
@@ -211,7 +240,7 @@ struct ColdMigrationTests {
 
     private static func split(_ step: String) -> (fault: String, rule: String) {
         let words = step.split(separator: " ", maxSplits: 1)
-        return ("fault_\(words[0])", String(words[1]))
+        return ("fault_\(words[0])", words.count > 1 ? String(words[1]) : "")
     }
 }
 
@@ -238,6 +267,14 @@ extension MigrationBench {
             return try await moveCold(instance, timeout: .seconds(90))["host"]?.stringValue ?? "host-a"
         } catch is RemoteFailure {
             return "host-a"
+        }
+    }
+
+    /// Waits until some of the disks is at the other host, and not all of it.
+    func untilDisksAreCopied(_ instance: TestInstance) async throws {
+        try await eventually("a copy in its middle") {
+            let info = try await source.call("get_info", instance.reference)
+            return info["migration"]?["transferred_bytes"]?.intValue ?? 0 > 1 << 20
         }
     }
 

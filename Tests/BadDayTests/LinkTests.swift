@@ -50,6 +50,49 @@ struct LinkTests {
             }
         }
     }
+
+    /// The same for a machine that is turned off for the move: before anything, in the copy of its disks, and when it is
+    /// the destination's already.
+    @Test func theLinkIsCutAtEachStepOfAColdMigration() async throws {
+        try await NetworkNamespace.run { network in
+            let listener = ["listeners.tcp.9": "\(network.outside):5672"]
+            try await PrivateBroker.run(configuration: listener) { broker in
+                try await broker.evaluate("application:set_env(rabbit, loopback_users, [])")
+                let slow = ["migration": ["bandwidth": "4000000"], "simulated": ["delay_delete_machine_ms": "2000"]]
+                try await MigrationBench.run(network, broker, slow) { bench in
+                    let instance = try await bench.spawn()
+                    try await bench.mark(instance, on: "host-a", megabytes: 12)
+                    try await network.cut()
+                    #expect(try await bench.coldFailure(instance) == "MigrationPreCheckError")
+                    #expect(try await bench.state(instance, on: "host-a") == "running")
+                    try await network.mend()
+                    try await bench.expectOnlyMachine(instance, at: "host-a", boots: 1)
+                    // In the copy: it runs here again, as far as one can see without the other host.
+                    async let failure = bench.coldFailure(instance)
+                    try await bench.untilDisksAreCopied(instance)
+                    try await network.cut()
+                    #expect(["MigrationError", "HypervisorUnavailable"].contains(try await failure))
+                    #expect(try await bench.state(instance, on: "host-a") == "running")
+                    try await network.mend()
+                    try await bench.expectOnlyMachine(instance, at: "host-a")
+                    try await eventually("nothing left on host-b") { bench.files(instance, on: "host-b") == [] }
+                    // When it has left.
+                    async let outcome = bench.moveCold(instance)
+                    try await eventually(timeout: .seconds(120), "the instance has left") {
+                        try await bench.state(instance, on: "host-a") == nil
+                    }
+                    try await network.cut()
+                    #expect(try await outcome["host"] == "host-b")
+                    #expect(try await bench.state(instance, on: "host-a") == nil)
+                    try await network.mend()
+                    try await bench.expectOnlyMachine(instance, at: "host-b")
+                    #expect(try await bench.isMarked(instance, on: "host-b", megabytes: 12))
+                    try await bench.source.call("confirm_resize", instance.reference, on: "host-b")
+                    try await eventually("nothing left on host-a") { bench.files(instance, on: "host-a") == [] }
+                }
+            }
+        }
+    }
 }
 
 extension MigrationBench {
@@ -57,19 +100,18 @@ extension MigrationBench {
     fileprivate static func run(
         _ network: NetworkNamespace,
         _ broker: PrivateBroker,
+        _ more: [String: [String: String]] = [:],
         _ body: @escaping @Sendable (MigrationBench) async throws -> Void
     ) async throws {
-        let source = settings(
-            "host-a",
-            [
-                "migration": ["address": network.outside],
-                "simulated": [
-                    "migration_ms": "2000", "delay_migrate_switchover_ms": "2000",
-                    "delay_migrate_completed_ms": "2000",
-                ],
+        var options = [
+            "migration": ["address": network.outside],
+            "simulated": [
+                "migration_ms": "2000", "delay_migrate_switchover_ms": "2000",
+                "delay_migrate_completed_ms": "2000",
             ],
-            broker.url
-        )
+        ]
+        for (group, values) in more { options[group, default: [:]].merge(values) { $1 } }
+        let source = settings("host-a", options, broker.url)
         var destination = settings(
             "host-b",
             ["migration": ["address": network.inside]],

@@ -1,5 +1,6 @@
 import Foundation
 import HostBackend
+import Journal
 import SimulatedHost
 import Support
 import TestSupport
@@ -230,6 +231,115 @@ import Testing
             _ = try await pair.other.migrate(pair.uuid, to: third)
             #expect(try await Self.back(pair).traces(pair.uuid) == [])
             #expect(try await third.state(pair.uuid) == "running")
+        }
+    }
+
+    // MARK: Two hosts and one uuid
+
+    /// The other host runs it: its directory is not to be made anew.
+    @Test func whatAnotherHostHasIsNotSpawnedOver() async throws {
+        try await TestWorld.with { world in
+            try world.image()
+            let shared = world.directory + "/shared"
+            let a = try await world.host("host-a") { $0.instancesPath = shared }
+            let b = try await world.host("host-b") { $0.instancesPath = shared }
+            let uuid = try await a.spawn(["sim.lines_per_second": "100"], image: "image")
+            try await a.awaitLog(uuid, contains: "line 5\n")
+            let failure = try await errorClass {
+                _ = try await b.operations.spawn(b.request(uuid, image: "image"), b.context)
+            }
+            #expect(failure == "InstanceExists")
+            #expect(try await b.traces(uuid) == ["directory"])
+            #expect(try await b.record(uuid) == nil)
+            let before = try await a.log(uuid).count
+            try await eventually("the log goes on") { try await a.log(uuid).count > before + 100 }
+            // When it is gone there, it may come here.
+            try await Self.destroy(uuid, on: a)
+            _ = try await b.operations.spawn(b.request(uuid, image: "image"), b.context)
+            #expect(try await b.state(uuid) == "running")
+        }
+    }
+
+    /// Both at once: one makes it, the other touches nothing, also after a crash.
+    @Test func ofTwoThatMakeTheSameInstanceOneWins() async throws {
+        try await TestWorld.with { world in
+            try world.image()
+            let shared = world.directory + "/shared"
+            var hosts: [TestHost] = []
+            for name in ["host-a", "host-b"] { hosts.append(try await world.host(name) { $0.instancesPath = shared }) }
+            for _ in 0..<5 {
+                let uuid = newUUID()
+                let failures = try await withThrowingTaskGroup(of: String?.self) { group in
+                    for host in hosts {
+                        group.addTask {
+                            try await errorClass {
+                                let guest = ["sim.lines_per_second": "100"]
+                                let request = host.request(uuid, guest, image: "image")
+                                _ = try await host.operations.spawn(request, host.context)
+                            }
+                        }
+                    }
+                    return try await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(failures.filter { $0 == nil }.count == 1, "\(failures)")
+                #expect(failures.contains("InstanceExists"))
+                let running = hosts.filter { $0.operations.instance(uuid) != nil }
+                #expect(running.count == 1)
+                #expect(try await running.first?.state(uuid) == "running")
+                try await running.first?.awaitLog(uuid, contains: "line 3\n")
+            }
+        }
+    }
+
+    /// A host that died before it could undo what another was quicker with: the other's files stay.
+    @Test func whatAnotherMadeIsNotUndone() async throws {
+        try await TestWorld.with { world in
+            try world.image()
+            let shared = world.directory + "/shared"
+            let a = try await world.host("host-a") { $0.instancesPath = shared }
+            let b = try await world.host("host-b") { $0.instancesPath = shared }
+            let uuid = try await a.spawn(image: "image")
+            var record = try #require(try await a.record(uuid))
+            record.complete = false
+            try await b.journal.save(record)
+            await b.kill()
+            let again = try await world.host("host-b") { $0.instancesPath = shared }
+            #expect(try await again.record(uuid) == nil)
+            #expect(again.exists(again.directory(uuid) + "/console.log"))
+            #expect(try await a.state(uuid) == "running")
+        }
+    }
+
+    /// It had moved on, was not confirmed yet, and its new host died: the first one keeps nothing for a way back that
+    /// nobody will go, and the instance may come to it again.
+    @Test(arguments: ["host-a", "host-c"]) func whatIsEvacuatedAfterAMoveIsNotKept(destination: String) async throws {
+        try await TestWorld.with { world in
+            try world.image()
+            let shared = world.directory + "/shared"
+            let a = try await world.host("host-a") { $0.instancesPath = shared }
+            let b = try await world.host("host-b") { $0.instancesPath = shared }
+            let uuid = try await a.spawn(image: "image")
+            _ = try await a.resize(uuid, ResizeRequest(destination: "host-b"))
+            #expect(try await a.record(uuid)?.move?.role == .kept)
+            await b.kill()
+            let there = destination == "host-a" ? a : try await world.host("host-c") { $0.instancesPath = shared }
+            _ = try await Self.evacuate(uuid, to: there)
+            // As it does for itself from time to time.
+            await a.operations.finishLeftover(uuid)
+            #expect(try await there.state(uuid) == "running")
+            let names = try FileManager.default.contentsOfDirectory(atPath: there.directory(uuid))
+            #expect(!names.contains { $0.hasPrefix(".revert-") || $0.hasPrefix(".migration-") }, "\(names)")
+            let again = try await world.host("host-b") { $0.instancesPath = shared }
+            #expect(try await again.traces(uuid) == ["directory"])
+            if destination == "host-a" {
+                #expect(try await a.record(uuid)?.complete == true)
+                let info = try? await a.operations.giveUpMigration(uuid, runHere: false, a.context)
+                #expect(info?.state == "running")
+            } else {
+                #expect(try await a.record(uuid) == nil)
+                _ = try await there.resize(uuid, ResizeRequest(destination: "host-a"))
+                #expect(try await a.state(uuid) == "running")
+            }
         }
     }
 

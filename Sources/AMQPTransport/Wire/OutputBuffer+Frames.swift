@@ -118,6 +118,11 @@ extension OutboundMethod {
         case .channelOpen:
             var method = amqp_channel_open_t(out_of_band: amqp_empty_bytes)
             body(AMQP_CHANNEL_OPEN_METHOD, &method)
+        case .channelClose:
+            var method = amqp_channel_close_t()
+            method.reply_code = UInt16(AMQP_REPLY_SUCCESS)
+            method.reply_text = arena.bytes("bye")
+            body(AMQP_CHANNEL_CLOSE_METHOD, &method)
         case .channelCloseOk:
             var method = amqp_channel_close_ok_t()
             body(AMQP_CHANNEL_CLOSE_OK_METHOD, &method)

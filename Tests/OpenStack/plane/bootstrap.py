@@ -1,6 +1,7 @@
 """The set-up of a control plane: databases, users, the catalogue, cells, a flavor, a network, an image. Each step is done
 once, and noted when it is."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import files
-from common import ROOT, Failure, last_lines, write
+from common import HERE, ROOT, Failure, last_lines, write
 from services import environment, path_of
 from settings import PHYSICAL_NETWORK, REGION
 
@@ -187,6 +188,40 @@ def make_resources(plane):
             validate_checksum=True,
         )  # fmt: skip
     plane.mark_done("resources")
+
+
+def set_up_stamp():
+    """Tells apart what different versions of these files set up."""
+    digest = hashlib.sha256()
+    for name in sorted(os.listdir(HERE)):
+        if name.endswith(".py"):
+            with open(os.path.join(HERE, name), "rb") as file:
+                digest.update(file.read())
+    return digest.hexdigest()
+
+
+def keep_pristine(plane):
+    """Keeps the databases as they are after the set-up; MariaDB is stopped."""
+    pristine = plane.path("mariadb", "pristine")
+    shutil.rmtree(pristine, ignore_errors=True)
+    copy(plane.path("mariadb", "data"), pristine)
+    plane.settings["stamp"] = set_up_stamp()
+    plane.mark_done("pristine")
+
+
+def restore_pristine(plane):
+    """Puts everything back to where it was after the set-up; whether that was possible."""
+    if not plane.is_done("pristine") or plane.settings.get("stamp") != set_up_stamp():
+        return False
+    data = plane.path("mariadb", "data")
+    shutil.rmtree(data, ignore_errors=True)
+    copy(plane.path("mariadb", "pristine"), data)
+    shutil.rmtree(plane.path("broker"), ignore_errors=True)
+    return True
+
+
+def copy(source, destination):
+    subprocess.run(["cp", "-a", "--reflink=auto", source, destination], check=True)
 
 
 def make_flavors(plane):

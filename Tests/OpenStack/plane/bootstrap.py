@@ -216,7 +216,7 @@ def restore_pristine(plane):
     data = plane.path("mariadb", "data")
     shutil.rmtree(data, ignore_errors=True)
     copy(plane.path("mariadb", "pristine"), data)
-    shutil.rmtree(plane.path("broker"), ignore_errors=True)
+    shutil.rmtree(plane.path("broker", "mnesia"), ignore_errors=True)
     return True
 
 

@@ -98,6 +98,15 @@ class Supervisor:
             signal_session(child.pid, signal.SIGKILL)
             time.sleep(0.02)
 
+    def stop_all(self):
+        """All at once, but for the database that the others use until they end."""
+        names = [each for each in reversed(SERVICES) if self.is_running(each) and each != "mariadb"]
+        for name in names:
+            signal_session(self.children[name].pid, signal.SIGCONT)
+            self.children[name].terminate()
+        for name in names + ["mariadb"]:
+            self.stop(name)
+
     def signal(self, name, number):
         if not self.is_running(name):
             raise Failure("%s is not running" % name)
@@ -171,8 +180,7 @@ class Supervisor:
                         else:
                             self.serve(listener.accept()[0])
             finally:
-                for name in reversed(SERVICES):
-                    self.stop(name)
+                self.stop_all()
                 os.unlink("supervisor.sock")
                 subprocess.run([BROKER, "stop", self.plane.path("broker")])
 

@@ -67,7 +67,12 @@ class Cloud:
         return result.stdout
 
     def json(self, *arguments):
-        return json.loads(self.client(*arguments, "-f", "json"))
+        output = self.client(*arguments, "-f", "json")
+        # With --wait, signs of life come first.
+        starts = [at for at in (output.find("{"), output.find("[")) if at >= 0]
+        if not starts:
+            raise StepFailure("openstack %s printed no JSON" % " ".join(arguments[:3]))
+        return json.loads(output[min(starts) :])
 
     # What the services say
 

@@ -127,8 +127,11 @@ class Trial:
 
     def start_control_plane(self):
         """As new: what an earlier run has left in the databases is not there any more."""
-        self.control("reset")
-        self.control("start", "--parent", str(os.getpid()))
+        if self.arguments.as_it_is:
+            self.control("start")
+        else:
+            self.control("reset")
+            self.control("start", "--parent", str(os.getpid()))
 
     def is_wanted(self, name):
         always = name.startswith(("two hosts", "server create"))
@@ -145,7 +148,7 @@ class Trial:
         for host in self.hosts:
             host.stop()
         end_machines(self.plane.path("hosts"))
-        if not self.arguments.keep:
+        if not self.arguments.as_it_is:
             self.control("stop")
 
 
@@ -155,7 +158,7 @@ def main():
     parser.add_argument("program", help="vmopsd")
     parser.add_argument("--many", type=int, default=50, help="boots and deletes in a row")
     parser.add_argument("--only", action="append", help="only steps whose name has this text, beside those that they need")
-    parser.add_argument("--keep", action="store_true", help="leave the control plane running when this succeeds or fails")
+    parser.add_argument("--as-it-is", action="store_true", help="take a control plane with all that is in it, and leave it running")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))

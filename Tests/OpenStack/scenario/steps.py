@@ -62,7 +62,7 @@ class Life:
     def hypervisor_show(self):
         shown = self.cloud.json("hypervisor", "show", "host-a")
         expect(shown["state"] == "up" and shown["status"] == "enabled", "it shows %s" % shown)
-        expect("load average" in str(shown.get("uptime", "")) or "up" in str(shown.get("uptime", "")), "no uptime: %s" % shown)
+        expect(shown["uptime"] and shown["load_average"], "the host's uptime is not in it: %s" % shown)
 
     def hypervisor_stats(self):
         # The API has statistics up to this version.

@@ -157,6 +157,28 @@ class Cloud:
             self.plane, "nova", "nova-manage", "--config-file", self.plane.path("nova", "nova.conf"), "cell_v2", "discover_hosts"
         )
 
+    def forget_hosts(self):
+        """Takes out hosts that are gone for good, with the servers on them."""
+        compute = self.connection.compute
+        for server in list(compute.servers(details=False)):
+            compute.delete_server(server, ignore_missing=True)
+        gone = [each for each in compute.services(binary="nova-compute")]
+        eventually("hosts without daemons are down", lambda: not any(self.is_up(each.host) for each in gone), 90, 1)
+        for server in list(compute.servers(details=False)):
+            compute.delete_server(server, ignore_missing=True)
+        eventually("servers are deleted", lambda: not list(compute.servers(details=False)), 60, 1)
+        for service in gone:
+            compute.delete_service(service)
+        for name, uuid in self.providers().items():
+            self.connection.session.delete(
+                "/resource_providers/%s" % uuid, endpoint_filter={"service_type": "placement", "interface": "public"},
+                raise_exc=False,
+            )  # fmt: skip
+
+    def is_up(self, host):
+        services = self.connection.compute.services(binary="nova-compute", host=host)
+        return any(each.state == "up" for each in services)
+
     @staticmethod
     def exists(path):
         return os.path.exists(path)

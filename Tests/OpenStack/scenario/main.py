@@ -111,7 +111,8 @@ class Trial:
 
     def run(self):
         table = Table()
-        self.forget_hosts()
+        end_machines(self.plane.path("hosts"))
+        forget(self.plane.path("hosts"))
         if not table.do("control plane", self.start_control_plane):
             return False
         self.plane = Plane(self.arguments.directory)
@@ -119,6 +120,8 @@ class Trial:
             self.control("agent", name, "linuxbridge")
             self.hosts.append(Host(self.plane, self.arguments.program, name))
         cloud = Cloud(self.plane)
+        if self.arguments.as_it_is:
+            cloud.forget_hosts()
         life = Life(cloud, self.hosts)
         for name, function in steps_of(life, Outages(cloud, self.control, self.arguments.many), self.arguments.many):
             if self.is_wanted(name):
@@ -137,11 +140,6 @@ class Trial:
         always = name.startswith(("two hosts", "server create"))
         return always or not self.arguments.only or any(word in name for word in self.arguments.only)
 
-    def forget_hosts(self):
-        directory = self.plane.path("hosts")
-        end_machines(directory)
-        forget(directory)
-
     def finish(self):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -158,7 +156,7 @@ def main():
     parser.add_argument("program", help="vmopsd")
     parser.add_argument("--many", type=int, default=50, help="boots and deletes in a row")
     parser.add_argument("--only", action="append", help="only steps whose name has this text, beside those that they need")
-    parser.add_argument("--as-it-is", action="store_true", help="take a control plane with all that is in it, and leave it running")
+    parser.add_argument("--as-it-is", action="store_true", help="take a control plane that runs, and leave it running")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))

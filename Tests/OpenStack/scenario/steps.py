@@ -38,8 +38,7 @@ class Life:
         def registered():
             for host in self.hosts.values():
                 expect(host.is_running(), "vmopsd of %s ended: %s" % (host.name, host.last_error()))
-            up = {each.host for each in self.cloud.connection.compute.services(binary="nova-compute") if each.state == "up"}
-            return names <= up
+            return all(self.cloud.is_up(name) for name in names)
 
         eventually("both hosts are services that are up", registered, 120)
         self.cloud.discover()
@@ -189,11 +188,7 @@ class Life:
     def evacuate(self):
         source = self.cloud.host_of(self.id)
         self.hosts[source].stop(crash=True)
-
-        def is_down():
-            return {each.host: each.state for each in self.cloud.connection.compute.services(binary="nova-compute")}[source] == "down"
-
-        eventually("%s is down" % source, is_down, 90, 1)
+        eventually("%s is down" % source, lambda: not self.cloud.is_up(source), 90, 1)
         self.cloud.client("server", "evacuate", "--wait", self.id)
         self.cloud.await_status(self.id, "ACTIVE")
         expect(self.cloud.host_of(self.id) == self.other(source), "it is on %s" % self.cloud.host_of(self.id))
@@ -203,13 +198,7 @@ class Life:
         for host in self.hosts.values():
             if not host.is_running():
                 host.start()
-        names = set(self.hosts)
-
-        def all_up():
-            services = self.cloud.connection.compute.services(binary="nova-compute")
-            return names <= {each.host for each in services if each.state == "up"}
-
-        eventually("the host is up again", all_up, 90)
+        eventually("the host is up again", lambda: all(self.cloud.is_up(name) for name in self.hosts), 90)
         here = self.cloud.host_of(self.id)
         eventually("nothing is allocated on the old host", lambda: list(self.cloud.allocations(self.id)) == [here], 60)
         gone = self.hosts[self.other(here)].state_path + "/instances/" + self.id

@@ -48,11 +48,10 @@ def prepare_mariadb(plane):
     """An empty database server, and the accounts its first start makes."""
     owner = plane.owner("mariadb")
     directory = plane.make_directory("mariadb")
-    # Others get through it to the socket.
-    os.chmod(directory, 0o711)
     user = "mysql" if owner else "root" if os.geteuid() == 0 else None
     plane.write("mariadb", "init.sql", files.mariadb_accounts(plane))
     configuration = plane.write("mariadb", "mariadb.conf", files.mariadb(plane, directory, user))
+    # Others get through it to the socket.
     os.chmod(directory, 0o711)
     if not os.path.isdir(os.path.join(directory, "data", "mysql")):
         shutil.rmtree(os.path.join(directory, "data"), ignore_errors=True)
@@ -193,10 +192,9 @@ def make_resources(plane):
 def set_up_stamp():
     """Tells apart what different versions of these files set up."""
     digest = hashlib.sha256()
-    for name in sorted(os.listdir(HERE)):
-        if name.endswith(".py"):
-            with open(os.path.join(HERE, name), "rb") as file:
-                digest.update(file.read())
+    for name in ("bootstrap.py", "files.py"):
+        with open(os.path.join(HERE, name), "rb") as file:
+            digest.update(file.read())
     return digest.hexdigest()
 
 

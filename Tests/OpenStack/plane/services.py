@@ -22,12 +22,14 @@ def path_of(program):
 
 
 def uwsgi(plane, service, script, processes, threads):
-    """A WSGI script of a package under uWSGI, with nothing that the system's own configuration says."""
+    """A WSGI script of a package under uWSGI, with nothing that the system's own configuration says. It serves one request
+    per connection and has to say so, and has to read a request's body even where the script does not: clients would else
+    find connections reset."""
     return [
         path_of("uwsgi_python3"), "--master", "--no-orphans", "--die-on-term", "--lazy-apps", "--need-app",
         "--processes", str(processes), "--threads", str(threads), "--enable-threads", "--thunder-lock", "--disable-logging",
         "--http-socket", "127.0.0.1:%d" % plane.port(service), "--wsgi-file", path_of(script), "--buffer-size", "65535",
-        "--procname-prefix", service + "-",
+        "--post-buffering", "65536", "--add-header", "Connection: close", "--procname-prefix", service + "-",
     ]  # fmt: skip
 
 

@@ -157,23 +157,20 @@ class Cloud:
             self.plane, "nova", "nova-manage", "--config-file", self.plane.path("nova", "nova.conf"), "cell_v2", "discover_hosts"
         )
 
-    def forget_hosts(self):
-        """Takes out hosts that are gone for good, with the servers on them."""
+    def forget_hosts(self, names):
+        """Takes out hosts that are gone for good, with the servers on them; others are left alone."""
         compute = self.connection.compute
-        for server in list(compute.servers(details=False)):
-            compute.delete_server(server, ignore_missing=True)
-        gone = [each for each in compute.services(binary="nova-compute")]
+        gone = [each for each in compute.services(binary="nova-compute") if each.host in names]
         eventually("hosts without daemons are down", lambda: not any(self.is_up(each.host) for each in gone), 90, 1)
-        for server in list(compute.servers(details=False)):
+
+        def servers():
+            return [each for each in compute.servers() if each.hypervisor_hostname in names]
+
+        for server in servers():
             compute.delete_server(server, ignore_missing=True)
-        eventually("servers are deleted", lambda: not list(compute.servers(details=False)), 60, 1)
+        eventually("servers are deleted", lambda: not servers(), 60, 1)
         for service in gone:
             compute.delete_service(service)
-        for name, uuid in self.providers().items():
-            self.connection.session.delete(
-                "/resource_providers/%s" % uuid, endpoint_filter={"service_type": "placement", "interface": "public"},
-                raise_exc=False,
-            )  # fmt: skip
 
     def is_up(self, host):
         services = self.connection.compute.services(binary="nova-compute", host=host)

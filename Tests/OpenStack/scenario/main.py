@@ -121,7 +121,7 @@ class Trial:
             self.hosts.append(Host(self.plane, self.arguments.program, name))
         cloud = Cloud(self.plane)
         if self.arguments.as_it_is:
-            cloud.forget_hosts()
+            cloud.forget_hosts([each.name for each in self.hosts])
         life = Life(cloud, self.hosts)
         for name, function in steps_of(life, Outages(cloud, self.control, self.arguments.many), self.arguments.many):
             if self.is_wanted(name):

@@ -13,7 +13,10 @@ import Testing
             try await cloud.put(
                 "network",
                 network,
-                ["id": .string(network), "name": "private", "mtu": 1450, "tenant_id": "p", "subnets": [.string(subnet)]]
+                [
+                    "id": .string(network), "name": "private", "mtu": 1450, "tenant_id": "p",
+                    "subnets": [.string(subnet)],
+                ]
             )
             try await cloud.put(
                 "subnet",

@@ -51,6 +51,9 @@ package struct HTTPRequest: Sendable {
     /// A file whose content is the body, in place of ``body``. Read on the client's thread as the server takes it; a
     /// redirect of such a request is not followed.
     package var bodyFile: String?
+    /// Whether a connection of its own is made. On one that was used before libcurl sends a request once more when the
+    /// connection ends without an answer, which is not for requests that must not be done twice.
+    package var usesNewConnection = false
     /// Instead of those in the URL's text. Never sent to another origin by a redirect.
     package var credentials: HTTPCredentials?
     package var deadlines: HTTPDeadlines

@@ -41,6 +41,7 @@ struct CloudExchange: Sendable {
         while true {
             var request = HTTPRequest(method, url, headers: headers, body: body, deadlines: settings.deadlines)
             request.maximumRedirects = 0
+            request.usesNewConnection = !isRepeatable
             let complaint: String
             do throws(HTTPError) {
                 let response = try await client.send(request)

@@ -78,6 +78,7 @@ package struct ImageClient: Sendable {
             do throws(OpenStackError) {
                 let response = try await service.authorized { url, token throws(OpenStackError) in
                     var request = HTTPRequest("PUT", url, headers: token, bodyFile: file)
+                    request.usesNewConnection = true
                     request.headers.append(HTTPHeader("Content-Type", "application/octet-stream"))
                     request.deadlines = HTTPDeadlines(
                         connect: service.settings.deadlines.connect,

@@ -33,11 +33,6 @@ extension CloudServer {
         let session = try settings.credentials.map { try CloudSession($0, settings: settings, logger: quiet) }
         return try CloudService(type, settings, session: session, logger: quiet)
     }
-
-    /// How many requests of a method there were whose path begins so.
-    func count(_ method: String, _ path: String) async throws -> Int {
-        try await requests().count { $0.method == method && $0.path.hasPrefix(path) }
-    }
 }
 
 func failure(_ body: () async throws -> Void) async -> OpenStackError? {

@@ -272,6 +272,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if parts[0] != "v2.0":
             raise Refusal(404, "no such version")
         kind = {"ports": "port", "networks": "network", "subnets": "subnet"}.get(parts[1])
+        if kind is None:
+            raise Refusal(404, "The resource could not be found.")
         things = kept[kind]
         if len(parts) > 3 and parts[3] == "bindings":
             return self.bindings(parts)

@@ -67,6 +67,11 @@ package struct CloudServer: Sendable {
         }
     }
 
+    /// How many requests of a method there were whose path begins so.
+    package func count(_ method: String, _ path: String) async throws -> Int {
+        try await requests().count { $0.method == method && $0.path.hasPrefix(path) }
+    }
+
     /// What the services hold of a kind, by identifier.
     package func state(_ kind: String) async throws -> JSONObject {
         try await tell("state")["state"]?[kind]?.objectValue ?? [:]

@@ -112,6 +112,7 @@ final class CurlTransfer: @unchecked Sendable {
         vmops_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
         vmops_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
         vmops_curl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1)
+        vmops_curl_set_long(easy, CURLOPT_FRESH_CONNECT, request.usesNewConnection ? 1 : 0)
         vmops_curl_set_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         if request.method == "HEAD" {
             vmops_curl_set_long(easy, CURLOPT_NOBODY, 1)

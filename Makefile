@@ -8,7 +8,7 @@ SOURCES := Sources Tests Package.swift
 export PATH := $(patsubst %/,%:,$(dir $(shell command -v swiftc)))$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test bench soak sanitize format lint clean
+.PHONY: help setup build demo run test bench soak openstack sanitize format lint clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -30,6 +30,9 @@ test: setup ## Every test; FILTER=pattern runs some; the output is also in .work
 
 soak: setup ## The long forms of the tests of bad days, then a soak of MINUTES (60); FILTER=SoakTests is the soak alone
 	@exec $(HARNESS)/run-tests --minutes $(or $(MINUTES),60) $(if $(FILTER),--filter '$(FILTER)')
+
+openstack: setup ## A whole OpenStack control plane, two hosts, every step with the real client; ARGS=... goes to the scenario
+	@exec Tests/OpenStack/run $(ARGS)
 
 sanitize: setup ## The tests under the thread sanitizer, then the address sanitizer; FILTER=pattern runs some
 	@status=0; for kind in thread address; do \

@@ -92,10 +92,12 @@ let package = Package(
         library(
             "NovaCompute",
             [
-                "Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "ComputeRPC", "NovaObjects", logging,
+                "Support", "JSONCodec", "OsloMessaging", "HostBackend", "VMOps", "ComputeRPC", "NovaObjects",
+                "OpenStackAPI", logging,
             ]
         ),
         library("HTTPClient", ["Support", "CCurl", logging]),
+        library("OpenStackAPI", ["Support", "HTTPClient", "JSONCodec", logging]),
         library(
             "ImageStore",
             ["Support", "HostBackend", "DiskImages", "HTTPClient", "JSONCodec", logging, system]
@@ -143,7 +145,7 @@ let package = Package(
             name: "vmopsd",
             dependencies: [
                 "Support", "AMQPModel", "JSONCodec", "AMQPTransport", "OsloMessaging", "RPCWorker", "RPCClient",
-                "ComputeRPC", "NovaObjects", "NovaCompute",
+                "ComputeRPC", "NovaObjects", "NovaCompute", "OpenStackAPI",
                 "VMOps", "HostBackend", "Console", "Journal", "DiskImages", "DiskTransfer", "ImageStore", "HTTPClient",
                 "SimulatedHost", "QEMUHost", "PluginProtocol", "PluginHost", "PluginServer", "Configuration",
                 "Observability", "CSystemShims",
@@ -197,6 +199,7 @@ let package = Package(
             ["VMOps", "HostBackend", "Console", "Journal", "SimulatedHost", "DiskTransfer", "Support", logging]
         ),
         tests("HTTPClientTests", ["HTTPClient", "Support", logging]),
+        tests("OpenStackAPITests", ["OpenStackAPI", "HTTPClient", "JSONCodec", "Support", logging]),
         tests(
             "ImageStoreTests",
             ["ImageStore", "HTTPClient", "DiskImages", "HostBackend", "Support", logging]

@@ -32,6 +32,10 @@ static inline CURLcode vmops_curl_set_data(CURL *easy, CURLoption option, vmops_
     return curl_easy_setopt(easy, option, callback);
 }
 
+static inline CURLcode vmops_curl_set_seek(CURL *easy, int (*callback)(void *context, curl_off_t offset, int origin)) {
+    return curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, callback);
+}
+
 static inline CURLcode vmops_curl_get_long(CURL *easy, CURLINFO info, long *value) {
     return curl_easy_getinfo(easy, info, value);
 }

@@ -46,7 +46,9 @@ package final class HTTPClient: Sendable {
                 "http exchange",
                 metadata: ["method": "\(request.method)", "url": "\(request.url)", "status": "\(head.status)"]
             )
-            guard head.isRedirect, request.maximumRedirects > 0 else { return (head, request.url) }
+            guard head.isRedirect, request.maximumRedirects > 0, request.bodyFile == nil else {
+                return (head, request.url)
+            }
             guard left > 0 else {
                 throw HTTPError(.redirect, "more than \(request.maximumRedirects) redirects", status: head.status)
             }

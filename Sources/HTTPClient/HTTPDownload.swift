@@ -27,6 +27,9 @@ package struct HTTPDownload: Sendable {
     package var path: String
     /// The version of which the file holds the beginning; `nil` = what it holds is worth nothing.
     package var resume: HTTPValidator?
+    /// Stands for the version when the server names none: the caller knows that what is there never changes, and checks
+    /// the whole.
+    package var constant: HTTPValidator?
     /// Larger bodies end the download with `tooLarge`.
     package var maximumBytes: UInt64
     /// Room that the file system must keep; less ends the download with `noSpace`.
@@ -43,6 +46,7 @@ package struct HTTPDownload: Sendable {
         _ request: HTTPRequest,
         to path: String,
         resume: HTTPValidator? = nil,
+        constant: HTTPValidator? = nil,
         maximumBytes: UInt64 = .max,
         reserveBytes: UInt64 = 0,
         attempts: Int = 4,
@@ -52,6 +56,7 @@ package struct HTTPDownload: Sendable {
         self.request = request
         self.path = path
         self.resume = resume
+        self.constant = constant
         self.maximumBytes = maximumBytes
         self.reserveBytes = reserveBytes
         self.attempts = attempts

@@ -48,6 +48,12 @@ package struct HTTPRequest: Sendable {
     package var url: HTTPURL
     package var headers: [HTTPHeader]
     package var body: [UInt8]?
+    /// A file whose content is the body, in place of ``body``. Read on the client's thread as the server takes it; a
+    /// redirect of such a request is not followed.
+    package var bodyFile: String?
+    /// Whether a connection of its own is made. On one that was used before libcurl sends a request once more when the
+    /// connection ends without an answer, which is not for requests that must not be done twice.
+    package var usesNewConnection = false
     /// Instead of those in the URL's text. Never sent to another origin by a redirect.
     package var credentials: HTTPCredentials?
     package var deadlines: HTTPDeadlines
@@ -63,6 +69,7 @@ package struct HTTPRequest: Sendable {
         _ url: HTTPURL,
         headers: [HTTPHeader] = [],
         body: [UInt8]? = nil,
+        bodyFile: String? = nil,
         deadlines: HTTPDeadlines = HTTPDeadlines(),
         maximumBodyBytes: Int = 16 << 20,
         maximumRedirects: Int = 5,
@@ -72,6 +79,7 @@ package struct HTTPRequest: Sendable {
         self.url = url
         self.headers = headers
         self.body = body
+        self.bodyFile = bodyFile
         self.credentials = url.credentials
         self.deadlines = deadlines
         self.maximumBodyBytes = maximumBodyBytes

@@ -6,6 +6,8 @@ import HostBackend
 enum FetchSource: Sendable {
     case file(OpenedFile)
     case web(HTTPURL)
+    /// An image of the image service.
+    case service(String)
 
     /// What tells its content from that of other sources. A file that was changed is another one; a web address is
     /// taken to mean the same for ever.
@@ -13,6 +15,7 @@ enum FetchSource: Sendable {
         switch self {
         case .file(let file): ["file", file.path, String(file.status.size), String(file.status.modified)]
         case .web(let url): ["web", url.text]
+        case .service(let id): ["service", id]
         }
     }
 
@@ -21,6 +24,7 @@ enum FetchSource: Sendable {
         switch self {
         case .file(let file): "file://" + file.path
         case .web(let url): url.description
+        case .service(let id): "image service, \(id)"
         }
     }
 }

@@ -22,6 +22,7 @@ extension ImageStore {
             switch source {
             case .file(let file): try await copy(file, entry, settings)
             case .web(let url): try await download(url, entry, conditions, label, settings)
+            case .service(let id): try await download(image: id, entry, conditions, label, settings)
             }
             let cached = try await commit(entry, source, conditions, label)
             logger.info(
@@ -84,10 +85,6 @@ extension ImageStore {
         _ label: String,
         _ settings: ImageStoreSettings
     ) async throws {
-        if let size = conditions.size { try checkSize(size, settings) }
-        let resume = try await disks.work.run { _ in
-            try PartialRecord.validator(of: entry, isChecked: !conditions.checksums.isEmpty)
-        }
         let sources = settings.sources
         let request = HTTPRequest(
             "GET",
@@ -95,23 +92,63 @@ extension ImageStore {
             deadlines: settings.deadlines,
             mayFollow: { target in sources.contains { $0.allows(target) } }
         )
+        do {
+            try await download(request, try http(settings.http), entry, conditions, label, settings)
+        } catch let error as HTTPError {
+            throw Self.backendError(error)
+        }
+    }
+
+    /// An image of the image service; its content is the same for ever.
+    private func download(
+        image id: String,
+        _ entry: CacheEntry,
+        _ conditions: ImageConditions,
+        _ label: String,
+        _ settings: ImageStoreSettings
+    ) async throws {
+        guard let service else { throw BackendError(.notFound, "there is none") }
+        for isRefused in [false, true] {
+            var request = try await service.request(for: id, isRefused: isRefused)
+            request.deadlines = settings.deadlines
+            let origin = request.url
+            request.mayFollow = { $0.hasOrigin(of: origin) }
+            let constant = conditions.checksums.isEmpty ? nil : HTTPValidator("\"\(id)\"")
+            do {
+                return try await download(request, service.client, entry, conditions, label, settings, constant)
+            } catch let error as HTTPError {
+                // The token has expired, which a second one would tell.
+                guard error.status == 401, !isRefused else { throw Self.backendError(error) }
+            }
+        }
+    }
+
+    private func download(
+        _ request: HTTPRequest,
+        _ client: HTTPClient,
+        _ entry: CacheEntry,
+        _ conditions: ImageConditions,
+        _ label: String,
+        _ settings: ImageStoreSettings,
+        _ constant: HTTPValidator? = nil
+    ) async throws {
+        if let size = conditions.size { try checkSize(size, settings) }
+        let resume = try await disks.work.run { _ in
+            try PartialRecord.validator(of: entry, isChecked: !conditions.checksums.isEmpty)
+        }
         let progress = FetchProgress(label, logger)
         let download = HTTPDownload(
             request,
             to: entry.partial,
             resume: resume,
+            constant: constant,
             maximumBytes: settings.maximumBytes,
             reserveBytes: settings.reserveBytes,
             attempts: settings.attempts,
             onStart: { try PartialRecord.write($0.validator, of: entry) },
             onProgress: { progress.report($0, $1) }
         )
-        let result: HTTPDownloadResult
-        do {
-            result = try await http(settings.http).download(download)
-        } catch let error as HTTPError {
-            throw Self.backendError(error)
-        }
+        let result = try await client.download(download)
         if result.resumedFrom > 0 {
             logger.info("image fetch resumed", metadata: ["image": "\(label)", "from": "\(result.resumedFrom)"])
         }

@@ -27,6 +27,7 @@ package final class ImageStore: Sendable {
     private let verdicts = FileFacts<ImageInspector.Verdict>()
     private let sums = FileFacts<[String: String]>()
     let slots: Slots
+    let service: (any ImageService)?
     /// The directories that hold a directory for each instance of a host of this process.
     let instanceRoots: @Sendable () -> [String]
 
@@ -37,15 +38,19 @@ package final class ImageStore: Sendable {
         var verdict: ImageInspector.Verdict
     }
 
-    /// - Parameter instanceRoots: where ageing looks for disks that are layers over images.
+    /// - Parameters:
+    ///   - service: where images of an unknown name that is an identifier come from.
+    ///   - instanceRoots: where ageing looks for disks that are layers over images.
     package init(
         settings: ImageStoreSettings,
         disks: DiskImages,
+        service: (any ImageService)? = nil,
         instanceRoots: @escaping @Sendable () -> [String] = { [] },
         logger: Logger
     ) {
         self.settingsBox = Mutex(settings)
         self.disks = disks
+        self.service = service
         self.slots = Slots(settings.maximumFetches)
         self.instanceRoots = instanceRoots
         self.logger = logger
@@ -71,10 +76,13 @@ package final class ImageStore: Sendable {
             switch try ImageLocation(request.reference) {
             case .name(let name):
                 if let info = try await named(name, conditions) { return info }
+                if service != nil, ImageLocation.isIdentifier(name) {
+                    return try await fetched(request, .service(name.lowercased()), nil, conditions)
+                }
                 guard let location = request.location else { throw BackendError(.notFound, "there is none") }
-                return try await fetched(request, try ImageLocation(location), conditions)
+                return try await fetched(request, at: try ImageLocation(location), conditions)
             case let location:
-                return try await fetched(request, location, conditions)
+                return try await fetched(request, at: location, conditions)
             }
         } catch let error as BackendError {
             throw BackendError(error.code, "image \(label): \(error.message)", cause: error.cause)
@@ -134,15 +142,23 @@ package final class ImageStore: Sendable {
 
     private func fetched(
         _ request: ImageRequest,
-        _ location: ImageLocation,
+        at location: ImageLocation,
+        _ conditions: ImageConditions
+    ) async throws -> ImageInfo {
+        try await fetched(request, try await source(location, settings), location.declared, conditions)
+    }
+
+    private func fetched(
+        _ request: ImageRequest,
+        _ source: FetchSource,
+        _ declared: DiskFormat?,
         _ conditions: ImageConditions
     ) async throws -> ImageInfo {
         let settings = settings
         if settings.requiresChecksum, conditions.checksums.isEmpty {
             throw BackendError(.invalidArgument, "no checksum is known, and images are not fetched without")
         }
-        let conditions = conditions.expecting(location.declared)
-        let source = try await source(location, settings)
+        let conditions = conditions.expecting(declared)
         let entry = try CacheEntry(
             directory: settings.cacheDirectory,
             identity: source.identity + conditions.checksums.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }

@@ -76,6 +76,7 @@ package final class ComputeService: Sendable {
             group.addTask { await self.followResources(records) }
             group.addTask { await self.every(self.settings.resourceInterval) { self.changes.lookAtResources() } }
             group.addTask { await self.followMachines() }
+            group.addTask { await self.reportProviderRegularly(records) }
             if settings.syncInterval > .zero {
                 group.addTask { await self.every(self.settings.syncInterval) { await self.compareAll() } }
             }

@@ -93,6 +93,36 @@ extension Conductor {
         }
     }
 
+    /// Writes what an instance's interfaces are, for users to see.
+    func saveNetworkInfo(_ interfaces: [JSONValue], of instance: NovaInstance, context: JSONObject) async throws {
+        let object = settings.versions.change(
+            "InstanceInfoCache",
+            identity: ["instance_uuid": .string(instance.uuid)],
+            ["network_info": .string(try NetworkInfo.text(.array(interfaces)))]
+        )
+        do {
+            _ = try await act("save", on: object, context: context)
+        } catch let failure as RemoteFailure where Self.superseding.contains(failure.className) {
+            logger.debug("network info of nobody", metadata: ["instance": "\(instance.uuid)", "error": "\(failure)"])
+        }
+    }
+
+    /// The migration of that identifier; `nil` when there is none.
+    func migration(_ uuid: String, context: JSONObject) async throws -> NovaObject? {
+        do {
+            let value = try await actOnClass(
+                "Migration",
+                "get_by_uuid",
+                [],
+                ["migration_uuid": .string(uuid)],
+                context: context
+            )
+            return value.isNull ? nil : try NovaObject(value)
+        } catch let failure as RemoteFailure where failure.className == "MigrationNotFound" {
+            return nil
+        }
+    }
+
     // MARK: - What users are shown
 
     /// The action's list of events is worth neither a failure nor a wait: whatever goes wrong is only logged.

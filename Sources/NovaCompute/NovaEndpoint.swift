@@ -15,11 +15,13 @@ package struct NovaEndpoint: RPCEndpoint {
     /// - Parameters:
     ///   - conductor: `nil`: nothing is saved anywhere; calls are answered all the same.
     ///   - caller: reaches other computes.
+    ///   - cloud: the services beside the conductor; one value for all endpoints and services of a host.
     ///   - allowedMethods: the only methods that callers may use; empty = all. Asked with each request.
     package init(
         operations: VMOps,
         conductor: Conductor?,
         caller: any NovaCaller,
+        cloud: CloudServices = CloudServices(),
         settings: NovaSettings,
         allowedMethods: @escaping @Sendable () -> Set<String> = { [] },
         injectsPasswords: @escaping @Sendable () -> Bool,
@@ -29,6 +31,7 @@ package struct NovaEndpoint: RPCEndpoint {
             operations: operations,
             conductor: conductor,
             caller: caller,
+            cloud: cloud,
             settings: settings,
             injectsPasswords: injectsPasswords,
             logger: logger

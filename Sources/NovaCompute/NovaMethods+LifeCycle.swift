@@ -34,10 +34,18 @@ extension NovaMethods {
             arguments,
             instance,
             event: "_do_build_and_run_instance",
-            failure: .unbuilt
+            failure: .unbuilt,
+            undo: { [self] in
+                await undoNetworks(arguments, instance)
+                await free(instance.uuid)
+            }
         ) {
             guard try await claim(arguments, instance) else { return .null }
-            let info = try await operations.spawn(try spawnRequest(arguments, instance), arguments.operation)
+            let interfaces = try await cloud.refreshes.lane(instance.uuid).run {
+                try await allocateNetworks(arguments, instance)
+            }
+            let request = try spawnRequest(arguments, instance, interfaces)
+            let info = try await operations.spawn(request, arguments.operation)
             let outcome = try await save(
                 arguments,
                 instance,
@@ -86,7 +94,12 @@ extension NovaMethods {
         return false
     }
 
-    private func spawnRequest(_ arguments: NovaArguments, _ instance: NovaInstance) throws -> SpawnRequest {
+    /// - Parameter interfaces: VIFs that were made for it; `nil`: those that the message carries.
+    private func spawnRequest(
+        _ arguments: NovaArguments,
+        _ instance: NovaInstance,
+        _ interfaces: [JSONValue]?
+    ) throws -> SpawnRequest {
         let object = instance.object
         // Without the columns the flavor tells it.
         let flavor = try object.object("flavor")
@@ -113,7 +126,7 @@ extension NovaMethods {
             request.imageDetails = try image.details()
         }
         request.interfaces = try DeviceArguments.interfaces(
-            Field("network_info", .array(try instance.networkInfo()))
+            Field("network_info", .array(try interfaces ?? instance.networkInfo()))
         )
         request.configDrive = try object["config_drive"].map { try Field("config_drive", $0).bool() } ?? false
         let injected = try InjectedFiles.list(arguments["injected_files"].map { Field("injected_files", $0) })
@@ -132,6 +145,7 @@ extension NovaMethods {
     }
 
     private func terminate(_ arguments: NovaArguments, _ instance: NovaInstance) async throws -> JSONValue {
+        let given = cloud.network == nil ? [] : try await givenPorts(instance, arguments.context)
         try await operations.destroy(
             try uuid(instance),
             interfaces: [],
@@ -139,6 +153,7 @@ extension NovaMethods {
             destroyDisks: true,
             arguments.operation
         )
+        try await releaseNetworks(instance, given: given, arguments.context)
         guard let conductor else { return .null }
         // No state is expected: whoever wants it deleted wins.
         let outcome = try await conductor.save(
@@ -150,6 +165,7 @@ extension NovaMethods {
             expected: nil,
             context: arguments.context
         )
+        await free(instance.uuid)
         if outcome == .saved { try await conductor.destroy(instance, host: host, context: arguments.context) }
         return .null
     }

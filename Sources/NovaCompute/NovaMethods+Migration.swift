@@ -52,7 +52,7 @@ extension NovaMethods {
             )
         } catch {
             // Awaited right here; unstructured only so that a cancelled migration is told as well.
-            await Task { [self] in await rollBack(arguments, destination, migration, data, error) }.value
+            await Task { [self] in await rollBack(arguments, instance, destination, migration, data, error) }.value
             throw error
         }
         try await finish(arguments, instance, destination, migration)
@@ -94,6 +94,7 @@ extension NovaMethods {
         _ destination: String,
         _ migration: NovaObject?
     ) async throws {
+        await activatePorts(instance, on: destination)
         do {
             try await postAtDestination(arguments, destination)
         } catch {
@@ -110,6 +111,7 @@ extension NovaMethods {
             )
         }
         try await note(.completed, migration, arguments)
+        await freeAllocations(of: migration)
     }
 
     private func postAtDestination(_ arguments: NovaArguments, _ destination: String) async throws {
@@ -136,12 +138,15 @@ extension NovaMethods {
     /// The machine runs here, and what the destination had prepared is undone by the hosts' own protocol.
     private func rollBack(
         _ arguments: NovaArguments,
+        _ instance: NovaInstance,
         _ destination: String,
         _ migration: NovaObject?,
         _ data: MigrateData,
         _ error: any Error
     ) async {
         let failure = RemoteFailure.from(error)
+        await returnAllocations(of: migration, to: instance)
+        await dropBindings(instance, of: destination)
         do {
             try await note(failure.message.contains("aborted") ? .cancelled : .error, migration, arguments)
             try await caller.cast(

@@ -129,6 +129,7 @@ extension NovaMethods {
             ],
             expected: [.migrating]
         )
+        await takePorts(instance, from: instance.host, arguments.context)
         return .null
     }
 }

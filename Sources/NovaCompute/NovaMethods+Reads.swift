@@ -1,5 +1,6 @@
 import ComputeRPC
 import HostBackend
+import Logging
 import NovaObjects
 import OsloMessaging
 import Support
@@ -31,12 +32,23 @@ extension NovaMethods {
                 return object.primitive
             },
             reading("get_host_uptime", []) { _ in .string(try await HostUptime.line()) },
-            // The API disables the service itself; what is left to a worker concerns the scheduler.
-            reading("set_host_enabled", ["enabled"]) { arguments in
-                .string(try arguments.bool("enabled", default: true) ? "enabled" : "disabled")
+            // The API disables the service itself; what is left to a worker concerns the scheduler. What cannot be
+            // told now is told by the next report.
+            reading("set_host_enabled", ["enabled"]) { [self] arguments in
+                let isEnabled = try arguments.bool("enabled", default: true)
+                cloud.provider.isDisabled = !isEnabled
+                do {
+                    try await reportProvider()
+                } catch {
+                    if Task.isCancelled { throw error }
+                    logger.warning("not reported to placement", metadata: ["error": "\(error)"])
+                }
+                return .string(isEnabled ? "enabled" : "disabled")
             },
-            // Told by the network service, which has nothing to do with this host's interfaces yet.
-            reading("external_instance_event", ["instances", "events"]) { _ in .null },
+            reading("external_instance_event", ["instances", "events"]) { [self] arguments in
+                try await external(arguments)
+                return .null
+            },
         ]
     }
 

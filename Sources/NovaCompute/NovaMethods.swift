@@ -11,6 +11,7 @@ struct NovaMethods: Sendable {
     let operations: VMOps
     let conductor: Conductor?
     let caller: any NovaCaller
+    let cloud: CloudServices
     let settings: NovaSettings
     let injectsPasswords: @Sendable () -> Bool
     let logger: Logger
@@ -18,7 +19,7 @@ struct NovaMethods: Sendable {
     var host: String { operations.host }
     var versions: ObjectVersions { settings.versions }
 
-    var all: [RemoteMethod] { lifeCycle + power + reads + migration + migrationPeer + unsupported }
+    var all: [RemoteMethod] { lifeCycle + power + reads + migration + migrationPeer + snapshots + unsupported }
 
     /// A method that changes an instance: accepted durably before it runs. What it throws is told to the control plane
     /// by the method itself.
@@ -102,14 +103,25 @@ struct NovaMethods: Sendable {
 
     /// Runs an operation as an event of the user's action. However it fails, no instance stays in a task state, and the
     /// users are told.
+    ///
+    /// - Parameter undo: what is to be undone before they are.
     func carryOut(
         _ arguments: NovaArguments,
         _ instance: NovaInstance,
         event: String? = nil,
         failure plan: Failure = .rest,
+        undo: @escaping @Sendable () async -> Void = {},
         _ body: () async throws -> JSONValue
     ) async throws -> JSONValue {
-        guard let conductor else { return try await body() }
+        guard let conductor else {
+            do {
+                return try await body()
+            } catch {
+                // As below.
+                await Task { await undo() }.value
+                throw error
+            }
+        }
         let event = event ?? arguments.request.method
         await conductor.eventStarted(event, instance.uuid, host: host, context: arguments.context)
         do {
@@ -120,6 +132,7 @@ struct NovaMethods: Sendable {
             let failure = RemoteFailure.from(error)
             // Awaited right here; unstructured only so that a cancelled operation is told as well.
             await Task { [self] in
+                await undo()
                 await tell(failure, conductor, instance, plan, arguments.context)
                 await conductor.eventEnded(event, instance.uuid, problem: "\(failure)", context: arguments.context)
             }.value

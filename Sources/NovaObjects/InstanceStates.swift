@@ -13,6 +13,10 @@ package enum TaskState: String, Sendable, Hashable, CaseIterable {
     case rebootPendingHard = "reboot_pending_hard"
     case rebootStarted = "reboot_started"
     case rebootStartedHard = "reboot_started_hard"
+    case imageSnapshotPending = "image_snapshot_pending"
+    case imageSnapshot = "image_snapshot"
+    case imagePendingUpload = "image_pending_upload"
+    case imageUploading = "image_uploading"
     // The only ones with hyphens (Nova's compute RPC, section 11).
     case poweringOff = "powering-off"
     case poweringOn = "powering-on"

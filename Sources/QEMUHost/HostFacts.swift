@@ -77,7 +77,8 @@ struct HostFacts: Sendable, Hashable {
             throw BackendError(.internal, "\(SystemCallError("statvfs", errno, path: directory))")
         }
         let block = UInt64(disk.f_frsize)
-        func gigabytes(_ blocks: UInt64) -> Int { Int(clamping: blocks * block >> 30) }
+        // A shift binds tighter than a product.
+        func gigabytes(_ blocks: UInt64) -> Int { Int(clamping: (blocks * block) >> 30) }
         return HostInfo(
             vcpus: cpu.processors,
             memoryMB: memory.totalKB >> 10,

@@ -38,10 +38,11 @@ struct SharedParts: Sendable {
         world = try SimulatedWorld()
         consoles = try ConsoleEngine()
         committers = .shared
-        images = ImageStores(settings, logger: logger)
+        let cloud = try CloudParts(settings.cloud, logger: logger)
+        images = ImageStores(settings, service: cloud.images.map(CloudImages.init), logger: logger)
         calls = try HostCalls(settings, logger: logger)
         peers = HostPeers(calls)
-        nova = NovaParts(settings, calls)
+        nova = NovaParts(settings, calls, cloud)
         notifier = try NotifierSettings(settings).map { notifications in
             Notifier(
                 connection: try settings.notificationConnectionOptions(name: ProcessEnvironment.connectionName()),
@@ -77,6 +78,7 @@ struct HostStack: Sendable {
     private let allowedMethods: Box<Set<String>>
     private let injectsPasswords: Box<Bool>
     private let nova: NovaParts?
+    private let cloud: CloudServices
     private let changes = HostChanges()
     private let directory: String
 
@@ -123,6 +125,7 @@ struct HostStack: Sendable {
         allowedMethods = Box(Set(settings.limits.allowedMethods))
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
         nova = shared.nova
+        cloud = shared.nova?.services() ?? CloudServices()
     }
 
     private static func backend(
@@ -192,6 +195,7 @@ struct HostStack: Sendable {
         let allowed = allowedMethods
         return nova?.endpoint(
             operations,
+            cloud,
             allowedMethods: { allowed.value },
             injectsPasswords: { injects.value },
             logger: logger

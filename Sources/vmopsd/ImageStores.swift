@@ -14,9 +14,11 @@ final class ImageStores: Sendable {
     private let stores = Mutex<[String: ImageStore]>([:])
     /// Where the instances of all hosts are.
     private let instanceRoots: [String]
+    private let service: (any ImageService)?
     private let logger: Logger
 
-    init(_ settings: Settings, logger: Logger) {
+    init(_ settings: Settings, service: (any ImageService)?, logger: Logger) {
+        self.service = service
         instanceRoots = settings.hosts.map { $0.directory + "/instances" }
         self.logger = logger
     }
@@ -32,7 +34,13 @@ final class ImageStores: Sendable {
                 settings: DiskImages.Settings(qemuImgCommand: host.hyperv.qemuImgCommand),
                 logger: logger
             )
-            let store = ImageStore(settings: made, disks: disks, instanceRoots: { roots }, logger: logger)
+            let store = ImageStore(
+                settings: made,
+                disks: disks,
+                service: service,
+                instanceRoots: { roots },
+                logger: logger
+            )
             stores[directory] = store
             return store
         }

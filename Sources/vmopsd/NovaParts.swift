@@ -11,10 +11,12 @@ struct NovaParts: Sendable {
     private let caller: NovaCalls
     private let settings: NovaSettings
     private let hasConductor: Bool
+    private let cloud: CloudParts
 
     /// `nil` unless the settings ask for it.
-    init?(_ settings: Settings, _ calls: HostCalls) {
+    init?(_ settings: Settings, _ calls: HostCalls, _ cloud: CloudParts) {
         guard settings.nova.computeAPI else { return nil }
+        self.cloud = cloud
         caller = NovaCalls(calls, settings)
         self.settings = NovaSettings(settings)
         hasConductor = settings.nova.conductor == .rpc
@@ -24,8 +26,14 @@ struct NovaParts: Sendable {
         hasConductor ? Conductor(caller: caller, settings: settings, logger: logger) : nil
     }
 
+    /// One for each host: it holds what is known of the host.
+    func services() -> CloudServices {
+        CloudServices(placement: cloud.placement, images: cloud.images, network: cloud.network)
+    }
+
     func endpoint(
         _ operations: VMOps,
+        _ services: CloudServices,
         allowedMethods: @escaping @Sendable () -> Set<String>,
         injectsPasswords: @escaping @Sendable () -> Bool,
         logger: Logger
@@ -34,6 +42,7 @@ struct NovaParts: Sendable {
             operations: operations,
             conductor: conductor(logger),
             caller: caller,
+            cloud: services,
             settings: settings,
             allowedMethods: allowedMethods,
             injectsPasswords: injectsPasswords,

@@ -81,7 +81,7 @@ struct PluginHostCommand: AsyncParsableCommand {
         }
         let settings = try settings(options, files: files)
         guard let host = settings.hosts.first else { throw BackendError(.invalidArgument, "no host is configured") }
-        let images = try ImageStores(settings, logger: logger).store(host, settings)
+        let images = try ImageStores(settings, service: nil, logger: logger).store(host, settings)
         func served(_ backend: any HostBackend) -> PluginServer.Served {
             PluginServer.Served(backend, imageDirectories: [images.settings.directory, settings.imagesPath])
         }

@@ -33,8 +33,8 @@ import Testing
     }
 
     @Test func groupsOfOthersAreOneNote() {
-        let result = load("[libvirt]\nvirt_type = kvm\n[neutron]\na = 1\n[plugin]\nuser = x\n")
-        #expect(result.texts == ["note: test.conf: groups of other programs are ignored: libvirt, neutron"])
+        let result = load("[libvirt]\nvirt_type = kvm\n[vnc]\na = 1\n[plugin]\nuser = x\n")
+        #expect(result.texts == ["note: test.conf: groups of other programs are ignored: libvirt, vnc"])
         #expect(result.settings != nil)
     }
 

@@ -180,7 +180,7 @@ class ControlPlane:
     def action(self, context, uuid, name):
         objects.InstanceAction.action_start(context, uuid, name)
 
-    def op_build(self, uuid, host, image=None, injected_files=(), admin_password="pAss"):
+    def op_build(self, uuid, host, image=None, injected_files=(), admin_password="pAss", networks=()):
         context = self.context()
         self.action(context, uuid, "create")
         instance = self.instance(
@@ -197,7 +197,9 @@ class ControlPlane:
         self.compute.build_and_run_instance(
             context, instance, host, image or {}, spec, {"retry": {"num_attempts": 1, "hosts": [[host, host]]}, "limits": {}},
             admin_password=admin_password, injected_files=list(injected_files),
-            requested_networks=objects.NetworkRequestList(objects=[]), security_groups=["default"],
+            requested_networks=objects.NetworkRequestList(objects=[
+                objects.NetworkRequest(context, **wish) for wish in networks
+            ]), security_groups=["default"],
             block_device_mapping=objects.BlockDeviceMappingList.get_by_instance_uuid(context, uuid), node=host, limits={}, host_list=[],
             accel_uuids=[],
         )
@@ -265,6 +267,11 @@ class ControlPlane:
         fields["terminated_at"] = str(instance.terminated_at) if instance.terminated_at else None
         fields["faults"] = [{"message": each.message, "code": each.code, "host": each.host} for each in faults]
         fields["events"] = events
+        cache = objects.InstanceInfoCache.get_by_instance_uuid(context, uuid) if not instance.deleted else None
+        fields["network"] = [
+            {"id": vif["id"], "addresses": [ip["address"] for ip in vif.fixed_ips()], "own": vif["preserve_on_delete"]}
+            for vif in (cache.network_info if cache else None) or []
+        ]
         if migration is not None:
             fields["migration"] = objects.Migration.get_by_id(context, migration).status
         return fields

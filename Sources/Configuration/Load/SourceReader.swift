@@ -112,6 +112,11 @@ struct SourceReader {
 
     private mutating func unknown(_ name: String, in group: String, _ origin: Origin, severity: Problem.Severity) {
         let candidates = registry.definitions(of: group).map(\.name)
+        if registry.sharedGroups.contains(group), severity != .error,
+            NearestName.suggestion(for: name, among: candidates) == nil
+        {
+            return
+        }
         let hint = NearestName.hint(for: name, among: candidates)
         problems.append(Problem(severity, at: origin, option: "\(group).\(name)", "unknown option\(hint)"))
     }

@@ -4,22 +4,26 @@ package struct OptionRegistry: Sendable {
         [
             DefaultOptions.all, MessagingOptions.all, NotificationOptions.all, ComputeOptions.all, ConsoleOptions.all,
             HyperVOptions.all, QEMUOptions.all, SimulatedOptions.all, PluginOptions.all, ImageOptions.all,
-            ImageCacheOptions.all, MigrationOptions.all, NovaOptions.all, AdminOptions.all, JournalOptions.all,
-            LimitOptions.all,
+            ImageCacheOptions.all, MigrationOptions.all, NovaOptions.all, CloudOptions.all, AdminOptions.all,
+            JournalOptions.all, LimitOptions.all,
         ].flatMap { $0 },
-        reservedGroups: []
+        reservedGroups: [],
+        sharedGroups: CloudOptions.sharedGroups
     )
 
     package let definitions: [OptionDefinition]
     /// Groups of ours whose options other parts of the program know; nothing in them is remarked upon here.
     package let reservedGroups: Set<String>
+    /// Groups that files of other programs have too: what is unknown in them is ignored, unless it looks like one of ours.
+    package let sharedGroups: Set<String>
     /// The groups that have definitions, in order.
     package let groups: [String]
     private let byName: [OptionName: Int]
 
-    init(_ definitions: [OptionDefinition], reservedGroups: Set<String>) {
+    init(_ definitions: [OptionDefinition], reservedGroups: Set<String>, sharedGroups: Set<String> = []) {
         self.definitions = definitions
         self.reservedGroups = reservedGroups
+        self.sharedGroups = sharedGroups
         var groups: [String] = []
         var byName: [OptionName: Int] = [:]
         for (position, definition) in definitions.enumerated() {

@@ -14,6 +14,7 @@ package struct Settings: Sendable {
     package private(set) var images: ImageSettings
     package private(set) var migration: MigrationSettings
     package private(set) var nova: NovaServiceSettings
+    package private(set) var cloud: CloudSettings
     package private(set) var admin: AdminSettings
     package private(set) var journal: JournalSettings
     package private(set) var limits: LimitSettings
@@ -44,6 +45,7 @@ package struct Settings: Sendable {
         images = ImageSettings(reader)
         migration = MigrationSettings(reader)
         nova = NovaServiceSettings(reader)
+        cloud = CloudSettings(reader)
         admin = AdminSettings(reader)
         journal = JournalSettings(reader)
         limits = LimitSettings(reader)

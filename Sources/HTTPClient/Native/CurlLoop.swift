@@ -120,7 +120,7 @@ final class CurlLoop: Sendable {
     private func add(_ transfer: CurlTransfer, to multi: UnsafeMutableRawPointer) -> Bool {
         if let easy = transfer.prepare(settings), curl_multi_add_handle(multi, easy) == CURLM_OK { return true }
         transfer.release()
-        transfer.finish(.failure(HTTPError(.failed, "libcurl cannot start a request")))
+        transfer.finish(.failure(transfer.refusal ?? HTTPError(.failed, "libcurl cannot start a request")))
         return false
     }
 

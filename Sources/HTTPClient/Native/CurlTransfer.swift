@@ -19,6 +19,7 @@ final class CurlTransfer: @unchecked Sendable {
     private var failure: HTTPError?
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private let errorText = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+    private var upload: UploadFile?
     private(set) var easy: UnsafeMutableRawPointer?
 
     private let waiter: Mutex<CheckedContinuation<Result<HTTPHead, HTTPError>, Never>?>
@@ -65,10 +66,44 @@ final class CurlTransfer: @unchecked Sendable {
             let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
             return transfer.header(UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
         }
+        if let path = request.bodyFile {
+            do throws(HTTPError) {
+                try setUpload(easy, context, path)
+            } catch {
+                // Found by the loop, which frees the handle.
+                failure = error
+                return nil
+            }
+        }
         setRequest(easy)
         setLimits(easy)
         setSecurity(easy, settings)
         return easy
+    }
+
+    /// The file's content is asked for piece by piece.
+    private func setUpload(
+        _ easy: UnsafeMutableRawPointer,
+        _ context: UnsafeMutableRawPointer,
+        _ path: String
+    ) throws(HTTPError) {
+        let file = try UploadFile(path)
+        upload = file
+        vmops_curl_set_long(easy, CURLOPT_UPLOAD, 1)
+        vmops_curl_set_offset(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(file.size))
+        vmops_curl_set_pointer(easy, CURLOPT_READDATA, context)
+        vmops_curl_set_data(easy, CURLOPT_READFUNCTION) { bytes, size, count, context in
+            guard let context, let bytes else { return Int(CURL_READFUNC_ABORT) }
+            let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+            return transfer.read(UnsafeMutableRawBufferPointer(start: bytes, count: size * count))
+        }
+        // The connection was used before and is gone: the body begins again.
+        vmops_curl_set_seek(easy) { context, offset, origin in
+            guard let context, origin == SEEK_SET else { return CURL_SEEKFUNC_CANTSEEK }
+            Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().upload?.seek(UInt64(offset))
+            return CURL_SEEKFUNC_OK
+        }
+        vmops_curl_set_pointer(easy, CURLOPT_SEEKDATA, context)
     }
 
     private func setRequest(_ easy: UnsafeMutableRawPointer) {
@@ -77,9 +112,12 @@ final class CurlTransfer: @unchecked Sendable {
         vmops_curl_set_long(easy, CURLOPT_FOLLOWLOCATION, 0)
         vmops_curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
         vmops_curl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1)
+        vmops_curl_set_long(easy, CURLOPT_FRESH_CONNECT, request.usesNewConnection ? 1 : 0)
         vmops_curl_set_long(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         if request.method == "HEAD" {
             vmops_curl_set_long(easy, CURLOPT_NOBODY, 1)
+        } else if upload != nil {
+            vmops_curl_set_text(easy, CURLOPT_CUSTOMREQUEST, request.method)
         } else if let body = request.body {
             vmops_curl_set_offset(easy, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(body.count))
             // One byte more than is sent: a null pointer for an empty body would mean "read from the callback".
@@ -136,6 +174,7 @@ final class CurlTransfer: @unchecked Sendable {
         curl_slist_free_all(headerList)
         easy = nil
         headerList = nil
+        upload = nil
     }
 
     /// What a finished exchange comes to.
@@ -154,7 +193,19 @@ final class CurlTransfer: @unchecked Sendable {
         String(decoding: errorText.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
+    /// Why it cannot even begin.
+    var refusal: HTTPError? { failure }
+
     // MARK: Callbacks
+
+    private func read(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        do throws(HTTPError) {
+            return try upload?.read(buffer) ?? 0
+        } catch {
+            failure = error
+            return Int(CURL_READFUNC_ABORT)
+        }
+    }
 
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {
         do throws(HTTPError) {

@@ -103,7 +103,7 @@ final class FileSink: BodySink {
                 return
             }
             state.kept = state.offset
-            state.validator = HTTPValidator(head)
+            state.validator = HTTPValidator(head) ?? download.constant
             state.takesBody = true
             try check(state, coming: state.total.map { $0 - min($0, state.offset) } ?? 0)
             let start = HTTPDownloadStart(validator: state.validator, offset: state.offset, total: state.total)

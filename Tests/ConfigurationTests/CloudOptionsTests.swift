@@ -1,0 +1,62 @@
+import Support
+import Testing
+
+@testable import Configuration
+
+@Suite struct CloudOptionsTests {
+    private static let user = """
+        auth_type = password
+        auth_url = http://controller:5000/v3
+        username = nova
+        password = s3cret
+        user_domain_name = Default
+        project_name = service
+        project_domain_name = Default
+
+        """
+
+    @Test func nothingIsAskedWithoutAConductorOrCredentials() throws {
+        let cloud = try settings("[keystone_authtoken]\n" + Self.user + "[placement]\n" + Self.user).cloud
+        #expect(cloud.placement == nil)
+        #expect(cloud.images == nil)
+        let bare = try settings("[nova]\nconductor = rpc\n[glance]\nregion_name = One\n").cloud
+        #expect(bare.placement == nil)
+        #expect(bare.images == nil)
+        #expect(bare.network == nil)
+    }
+
+    @Test func aServiceTakesItsOwnUserOrTheOneOfTheWholeFile() throws {
+        let text =
+            "[nova]\nconductor = rpc\n[keystone_authtoken]\n" + Self.user
+            + "cafile = /etc/ssl/ca.pem\nmemcached_servers = controller:11211\nwww_authenticate_uri = http://x\n"
+            + "[placement]\n" + Self.user.replacing("nova", with: "placer") + "region_name = One\n"
+            + "[neutron]\nauth_section = placement\nservice_metadata_proxy = true\nvalid_interfaces = admin\n"
+            + "[glance]\nendpoint_override = http://images:9292\ninsecure = true\nconnect_retries = 7\n"
+        let result = load(text)
+        #expect(result.texts == [])
+        let cloud = try #require(result.settings?.cloud)
+        #expect(cloud.placement?.credentials?.username == "placer")
+        #expect(cloud.placement?.region == "One")
+        #expect(cloud.placement?.caFile == nil)
+        #expect(cloud.network?.credentials?.username == "placer")
+        #expect(cloud.network?.interfaces == ["admin"])
+        #expect(cloud.network?.serviceType == "network")
+        #expect(cloud.images?.credentials?.username == "nova")
+        #expect(cloud.images?.credentials?.password.secret == "s3cret")
+        #expect(cloud.images?.endpointOverride == "http://images:9292")
+        #expect(cloud.images?.caFile == "/etc/ssl/ca.pem")
+        #expect(cloud.images?.insecure == true)
+        #expect(cloud.images?.connectRetries == 7)
+        #expect("\(String(describing: cloud))".contains("s3cret") == false)
+    }
+
+    @Test func aSlipOfThePenIsToldAndAPasswordIsNot() {
+        let slip = load("[placement]\nusernmae = nova\n")
+        #expect(slip.texts.count == 1)
+        #expect(slip.texts.first?.contains("did you mean username?") == true)
+        let url = load("[placement]\nauth_url = http://nova:s3cret@controller/\n")
+        #expect(url.errors.count == 1)
+        #expect(url.texts.allSatisfy { !$0.contains("s3cret") })
+        #expect(load("[glance]\nauth_type = v3kerberos\n").errors.count == 1)
+    }
+}

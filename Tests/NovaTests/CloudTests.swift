@@ -1,0 +1,205 @@
+import Foundation
+import Support
+import TestSupport
+import Testing
+
+/// Hosts whose scheduler, images and networks are a cloud's, with a conductor that is Nova's own.
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(5)))
+struct CloudTests {
+    private static let network = "5f0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
+    private static let subnet = "6a0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
+    private static let imageID = "9d5f0f6e-2c8c-4cbe-9c2a-5a0f7c5f1b11"
+    private static let snapshotID = "0b1c7d52-9f0f-4e0e-8a5e-64a1d0f2c3d4"
+    private static let content = Data(count: 1 << 16)
+
+    private static let image: JSONValue = [
+        "id": .string(imageID), "name": "tick", "status": "active", "container_format": "bare", "disk_format": "raw",
+        "size": .int(Int64(content.count)), "min_ram": 0, "min_disk": 0, "owner": "ops", "properties": .object([:]),
+        "checksum": "fcd6bcb56c1689fcef28b57c22475bad", "created_at": "2026-01-15T10:20:30.000000",
+        "updated_at": "2026-01-15T10:20:30.000000", "deleted": false, "deleted_at": nil,
+    ]
+
+    private static func run(_ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void) async throws {
+        try await CloudServer.run { cloud in
+            try await cloud.put("image", imageID, ["id": .string(imageID), "status": "active"])
+            try await cloud.put("data", imageID, .string(content.base64EncodedString()))
+            try await cloud.put(
+                "network",
+                network,
+                ["id": .string(network), "name": "private", "mtu": 1450, "subnets": [.string(subnet)]]
+            )
+            try await cloud.put(
+                "subnet",
+                subnet,
+                [
+                    "id": .string(subnet), "network_id": .string(network), "cidr": "10.0.0.0/24", "ip_version": 4,
+                    "gateway_ip": "10.0.0.1",
+                ]
+            )
+            var options = cloud.options
+            options["nova"] = ["update_resources_interval": "0.5"]
+            for group in ["placement", "neutron", "glance"] {
+                options[group]?.merge(["status_code_retries": "1", "connect_retries": "1"]) { $1 }
+            }
+            try await ControlPlane.run(conductor: true, service: true, options: options) { nova in
+                try await body(nova, cloud)
+            }
+        }
+    }
+
+    private static func node(_ nova: ControlPlane, _ host: String) async throws -> String {
+        try #require(try await nova.service(host).node?["uuid"]?.stringValue)
+    }
+
+    /// What the scheduler does before a host is asked.
+    private static func claim(_ nova: ControlPlane, _ cloud: CloudServer, _ uuid: String) async throws {
+        let node = try await node(nova, "host-a")
+        try await eventually(timeout: .seconds(40), "the provider is there") {
+            try await cloud.state("provider")[node]?["traits"]?.arrayValue?.isEmpty == false
+        }
+        try await cloud.put(
+            "allocation",
+            uuid,
+            ["generation": 1, "allocations": .object([node: ["resources": ["VCPU": 1]]])]
+        )
+    }
+
+    private static func build(
+        _ nova: ControlPlane,
+        _ cloud: CloudServer,
+        _ networks: [JSONValue]
+    ) async throws -> String {
+        let uuid = try await nova.create(on: nil, ["image": image])
+        try await claim(nova, cloud, uuid)
+        try await nova.ask(
+            "build",
+            ["uuid": .string(uuid), "host": "host-a", "image": image, "networks": .array(networks)]
+        )
+        return uuid
+    }
+
+    private static func delete(_ nova: ControlPlane, _ uuid: String) async throws {
+        try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
+        try await nova.compute("terminate_instance", uuid, ["bdms": .array([])], action: "delete")
+        try await eventually(timeout: .seconds(40), "the record is deleted") {
+            try await nova.show(uuid)["deleted"] == true
+        }
+    }
+
+    @Test func anInstanceHasItsImageItsPortsAndItsShareAndLeavesNothing() async throws {
+        try await Self.run { nova, cloud in
+            let given = "3c9b8a7e-0000-4000-8000-00000000abcd"
+            try await cloud.put(
+                "port",
+                given,
+                [
+                    "id": .string(given), "network_id": .string(Self.network), "mac_address": "fa:16:3e:11:22:33",
+                    "device_id": "", "device_owner": "", "status": "DOWN", "binding:vnic_type": "normal",
+                    "fixed_ips": [["subnet_id": .string(Self.subnet), "ip_address": "10.0.0.77"]],
+                ]
+            )
+            let uuid = try await Self.build(
+                nova,
+                cloud,
+                [["port_id": .string(given)], ["network_id": .string(Self.network)]]
+            )
+            let shown = try await nova.wait(uuid, "active")
+            let interfaces = shown["network"]?.arrayValue ?? []
+            #expect(interfaces.count == 2)
+            #expect(interfaces.first?["addresses"] == ["10.0.0.77"])
+            #expect(interfaces.map { $0["own"] } == [true, false])
+            let ports = try await cloud.state("port")
+            #expect(ports.allSatisfy { $0.value["device_id"]?.stringValue == uuid })
+            #expect(ports.allSatisfy { $0.value["binding:host_id"] == "host-a" })
+            #expect(try await cloud.count("GET", "/image/v2/images/\(Self.imageID)/file") == 1)
+
+            let node = try await Self.node(nova, "host-a")
+            let provider = try #require(try await cloud.state("provider")[node])
+            #expect(provider["name"] == "host-a")
+            #expect(provider["inventories"]?["MEMORY_MB"]?["reserved"] == 512)
+            #expect(provider["inventories"]?["VCPU"]?["total"] == 64)
+            #expect(provider["traits"]?.arrayValue?.contains("OWNER_NOVA") == true)
+            try await nova.compute("set_host_enabled", nil, ["host": "host-a", "enabled": false])
+            let disabled = try await cloud.state("provider")[node]
+            #expect(disabled?["traits"]?.arrayValue?.contains("COMPUTE_STATUS_DISABLED") == true)
+
+            try await Self.snapshot(nova, cloud, uuid)
+            try await Self.delete(nova, uuid)
+            #expect(try await cloud.state("allocation").isEmpty)
+            let left = try await cloud.state("port")
+            #expect(left.count == 1)
+            #expect(left[given]?["device_id"] == "")
+            #expect(left[given]?["binding:host_id"] == "")
+        }
+    }
+
+    private static func snapshot(_ nova: ControlPlane, _ cloud: CloudServer, _ uuid: String) async throws {
+        try await cloud.put("image", snapshotID, ["id": .string(snapshotID), "status": "queued"])
+        try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "image_snapshot_pending"])
+        try await nova.compute("snapshot_instance", uuid, ["image_id": .string(snapshotID)], action: "createImage")
+        try await nova.wait(uuid, "active")
+        #expect(try await cloud.state("image")[snapshotID]?["status"] == "active")
+        #expect((try await cloud.state("image")[snapshotID]?["size"]?.intValue ?? 0) > 0)
+        #expect(try await nova.show(uuid)["faults"] == .array([]))
+        // One that comes to nothing leaves no record that users would wait for.
+        try await cloud.put("image", snapshotID, ["id": .string(snapshotID), "status": "queued"])
+        try await cloud.fail("PUT", "/image", status: 413)
+        try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "image_snapshot_pending"])
+        try await nova.compute("snapshot_instance", uuid, ["image_id": .string(snapshotID)], action: "createImage")
+        try await nova.wait(uuid, "active")
+        #expect(try await cloud.state("image")[snapshotID] == nil)
+        #expect(try await nova.show(uuid)["faults"]?.arrayValue?.count == 1)
+    }
+
+    @Test func outagesEndInTheRightStateAndNothingLeaks() async throws {
+        try await Self.run { nova, cloud in
+            // No port.
+            try await cloud.fail("POST", "/network", status: 503, count: 100)
+            let portless = try await Self.build(nova, cloud, [["network_id": .string(Self.network)]])
+            try await nova.wait(portless, "error")
+            #expect(try await nova.show(portless)["host"]?.isNull == true)
+            try await cloud.tell("heal")
+            // No image, after the port was made.
+            try await cloud.fail("GET", "/image", status: 404, count: 100)
+            let imageless = try await Self.build(nova, cloud, [["network_id": .string(Self.network)]])
+            try await nova.wait(imageless, "error")
+            try await cloud.tell("heal")
+            #expect(try await cloud.state("port").isEmpty)
+            #expect(try await cloud.state("allocation").isEmpty)
+            // Placement is away when the instance is deleted.
+            let uuid = try await Self.build(nova, cloud, [["network_id": .string(Self.network)]])
+            try await nova.wait(uuid, "active")
+            try await cloud.fail("DELETE", "/placement", status: 503, count: 100)
+            try await Self.delete(nova, uuid)
+            #expect(try await cloud.state("port").isEmpty)
+            #expect(try await cloud.state("allocation")[uuid] != nil)
+            try await cloud.tell("heal")
+            try await eventually(timeout: .seconds(40), "the allocation is found and freed") {
+                try await cloud.state("allocation").isEmpty
+            }
+        }
+    }
+
+    @Test func portsAndSharesGoWithAMigration() async throws {
+        try await Self.run { nova, cloud in
+            let uuid = try await Self.build(nova, cloud, [["network_id": .string(Self.network)]])
+            try await nova.wait(uuid, "active")
+            let port = try #require(try await cloud.state("port").first?.key)
+            // The conductor's part, which this one leaves out.
+            try await cloud.put("binding", port, ["host-b"])
+            let answer = try await nova.ask("migrate", ["uuid": .string(uuid), "dest": "host-b"])
+            let number = try #require(answer["migration"]?.intValue)
+            try await eventually(timeout: .seconds(40), "the migration is completed") {
+                try await nova.show(uuid, migration: number)["migration"] == "completed"
+            }
+            #expect(try await nova.wait(uuid, "active")["host"] == "host-b")
+            try await eventually(timeout: .seconds(40), "the port is the destination's") {
+                let bindings = try await cloud.state("binding")[port]
+                let host = try await cloud.state("port")[port]?["binding:host_id"]
+                return bindings == .array([]) && host == "host-b"
+            }
+            try await Self.delete(nova, uuid)
+            #expect(try await cloud.state("port").isEmpty)
+        }
+    }
+}

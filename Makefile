@@ -4,6 +4,9 @@ SHELL := /bin/bash
 HARNESS := Tests/Harness
 SOURCES := Sources Tests Package.swift
 
+# OpenStack's client for object storage is a program named swift as well: the one beside the compiler is meant.
+export PATH := $(patsubst %/,%:,$(dir $(shell command -v swiftc)))$(PATH)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo run test bench soak sanitize format lint clean
 

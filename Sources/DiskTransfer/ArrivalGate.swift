@@ -5,8 +5,9 @@ import Synchronization
 
 /// Where guests and disks from other processes arrive: a listening port, and the keys of those that are expected.
 ///
-/// One thread accepts, one more serves each connection, at most ``mostAtOnce``; what comes beyond is closed at once.
-/// Ends with ``stop()``.
+/// One thread accepts, one more serves each connection, at most ``mostAtOnce``; what comes beyond is closed at once, but
+/// for the one that has not shown its key for longest: whoever is not expected keeps nobody out by staying. Ends with
+/// ``stop()``.
 package final class ArrivalGate: Sendable {
     /// Who may come.
     package struct Expected: Sendable {
@@ -16,35 +17,59 @@ package final class ArrivalGate: Sendable {
         fileprivate let name: String?
     }
 
-    private struct State {
-        var expected: [String: Expected] = [:]
-        var connections: [ObjectIdentifier: MigrationSocket] = [:]
-        var stopped = false
+    private struct Connection {
+        let socket: MigrationSocket
+        let since = ContinuousClock.now
+        var hasKey = false
     }
 
-    private static let mostAtOnce = 64
+    private struct State {
+        var expected: [String: Expected] = [:]
+        var connections: [ObjectIdentifier: Connection] = [:]
+        var stopped = false
+
+        /// Makes room for one more, if there is anybody to send away for it.
+        mutating func makeRoom(_ greeting: Duration) -> Bool {
+            guard connections.count >= ArrivalGate.mostAtOnce else { return true }
+            let strangers = connections.filter { !$0.value.hasKey }
+            guard let (id, oldest) = strangers.min(by: { $0.value.since < $1.value.since }),
+                ContinuousClock.now - oldest.since >= greeting
+            else { return false }
+            oldest.socket.interrupt()
+            connections[id] = nil
+            return true
+        }
+    }
+
+    package static let mostAtOnce = 64
+    /// A key and what belongs to it.
+    private static let largestGreeting = 4096
     /// A key is valid for one connection; those of migrations that never began are dropped oldest unknown first.
     private static let mostExpected = 4096
 
     package let address: String
     private let tls: MigrationCertificates?
     private let listener: MigrationListener
+    private let greeting: Duration
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - ports: which to listen at one of; `nil` = any.
     ///   - tls: with it, only who has a certificate of the authority is listened to, and may bring a key only if the
     ///     certificate is for the name that the key is expected of.
+    ///   - greeting: how long a connection has its place for itself before it shows a key.
     ///   - serve: called on a thread of its own with each connection that has shown a key.
     package init(
         _ address: String,
         ports: ClosedRange<Int>? = nil,
         tls: MigrationCertificates? = nil,
         limit: Duration,
+        greeting: Duration = .seconds(5),
         serve: @escaping @Sendable (MigrationSocket, Expected) -> Void
     ) throws(BackendError) {
         self.address = address
         self.tls = tls
+        self.greeting = greeting
         listener = try MigrationListener(address, ports: ports)
         do {
             try ReactorThread.start(name: "arrivals") { [self, listener] in
@@ -88,13 +113,13 @@ package final class ArrivalGate: Sendable {
             return Array(state.connections.values)
         }
         listener.stop()
-        for connection in connections { connection.interrupt() }
+        for connection in connections { connection.socket.interrupt() }
     }
 
     private func admit(_ socket: MigrationSocket, _ serve: @escaping @Sendable (MigrationSocket, Expected) -> Void) {
         let isAdmitted = state.withLock { state in
-            guard !state.stopped, state.connections.count < Self.mostAtOnce else { return false }
-            state.connections[ObjectIdentifier(socket)] = socket
+            guard !state.stopped, state.makeRoom(greeting) else { return false }
+            state.connections[ObjectIdentifier(socket)] = Connection(socket: socket)
             return true
         }
         guard isAdmitted else { return }
@@ -113,9 +138,14 @@ package final class ArrivalGate: Sendable {
     private func greet(_ socket: MigrationSocket) -> Expected? {
         do throws(BackendError) {
             if let tls { try socket.secure(with: tls) }
-            let (kind, content) = try MigrationFrame.receive(on: socket)
+            let (kind, content) = try MigrationFrame.receive(on: socket, atMost: Self.largestGreeting)
             guard kind == .hello, let key = try MigrationFrame.object(content)["key"]?.stringValue else { return nil }
-            guard let expected = state.withLock({ $0.expected.removeValue(forKey: key) }) else {
+            let known = state.withLock { state in
+                let expected = state.expected.removeValue(forKey: key)
+                if expected != nil { state.connections[ObjectIdentifier(socket)]?.hasKey = true }
+                return expected
+            }
+            guard let expected = known else {
                 try MigrationFrame.send(.failed, Array("nobody is expected with this key".utf8), on: socket)
                 return nil
             }

@@ -40,10 +40,16 @@ package enum MigrationFrame {
         }
     }
 
-    package static func receive(on socket: MigrationSocket) throws(BackendError) -> (kind: Kind, content: [UInt8]) {
+    /// The next frame.
+    ///
+    /// - Parameter most: bytes of content that are taken; memory is taken for as many as are announced.
+    package static func receive(
+        on socket: MigrationSocket,
+        atMost most: Int = largest
+    ) throws(BackendError) -> (kind: Kind, content: [UInt8]) {
         let head = try socket.receive(5)
         let count = head[1...4].reduce(0) { $0 << 8 | Int($1) }
-        guard let kind = Kind(rawValue: head[0]), count <= largest else {
+        guard let kind = Kind(rawValue: head[0]), count <= most else {
             throw BackendError(.invalidArgument, "the other side of the migration speaks another language")
         }
         return (kind, count == 0 ? [] : try socket.receive(count))

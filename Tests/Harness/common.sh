@@ -10,6 +10,8 @@ broker=$harness/broker
 me=$(basename "$0")
 cd "$root"
 mkdir -p "$work"
+# OpenStack's client for object storage is a program named swift as well: the one beside the compiler is meant.
+! compiler=$(command -v swiftc) || PATH=$(dirname "$compiler"):$PATH
 
 fail() {
     echo "$me: $*" >&2

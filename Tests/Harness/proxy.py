@@ -67,9 +67,11 @@ class Proxy:
 
     async def command(self, name, *arguments):
         if name == "cut":
-            for pair in list(self.pairs):
+            # Whoever connects anew meanwhile is not meant.
+            pairs = set(self.pairs)
+            for pair in pairs:
                 reset(pair)
-            while self.pairs:
+            while pairs & self.pairs:
                 self.resume_once()
                 await asyncio.sleep(0)
         elif name == "freeze":

@@ -62,6 +62,34 @@ struct FaultProxyTests {
         }
     }
 
+    /// Clients that are back at once, as good ones are, do not keep it busy for ever.
+    @Test func cutEndsThoughEverybodyComesBack() async throws {
+        let clients = """
+            import socket, sys, threading
+            def again():
+                while True:
+                    try:
+                        socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20).recv(8)
+                    except OSError:
+                        pass
+            for _ in range(16):
+                threading.Thread(target=again, daemon=True).start()
+            print("ready", flush=True)
+            sys.stdin.read()
+            """
+        let broker = try #require(TestBroker.shared)
+        try await FaultProxy.run(to: broker) { proxy in
+            try await LineProcess.run("python3", ["-c", clients, "\(proxy.port)"]) { process in
+                #expect(try await process.readLine() == "ready")
+                for _ in 0..<20 {
+                    let before = try await proxy.statistics().accepted
+                    try await proxy.cut()
+                    try await eventually { try await proxy.statistics().accepted > before }
+                }
+            }
+        }
+    }
+
     @Test func aFrozenProxyHoldsBytesBack() async throws {
         try await withClient { proxy, client in
             #expect(try await client.ask("connect") == "connected")

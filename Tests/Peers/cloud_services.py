@@ -3,7 +3,7 @@ them, with the conditions that the real ones check. Needs nothing but Python.
 
 Prints {"port": N}; answers one command a line, ends at end-of-file:
   {"do": "log"}                                  the requests so far, without tokens: method, path, status, body
-  {"do": "state"}                                everything the services hold
+  {"do": "state", "kind"}                        what the services hold of a kind
   {"do": "fail", "method", "path", "status", "count"}  the next requests of that method whose path begins so get that
                                                  status; 0: are done, and their answer is lost; -1: are not answered
   {"do": "expire"}                               no token is valid any more
@@ -357,7 +357,7 @@ def command(line):
         if what == "log":
             return {"log": copy.deepcopy(log)}
         if what == "state":
-            return {"state": copy.deepcopy(kept), "tokens": len(tokens)}
+            return {"state": {order["kind"]: copy.deepcopy(kept[order["kind"]])}}
         if what == "fail":
             failures.append(order)
         elif what == "heal":

@@ -74,7 +74,7 @@ package struct CloudServer: Sendable {
 
     /// What the services hold of a kind, by identifier.
     package func state(_ kind: String) async throws -> JSONObject {
-        try await tell("state")["state"]?[kind]?.objectValue ?? [:]
+        try await tell("state", ["kind": .string(kind)])["state"]?[kind]?.objectValue ?? [:]
     }
 
     /// The next requests fail so: `status` 0 does them and loses the answer, -1 never answers.

@@ -6,8 +6,8 @@ from cloud import StepFailure, eventually, expect
 from hosts import machines
 
 NETWORK, IMAGE, FLAVOR = "private", "tick", "tiny"
-# Of a guest's lines: "[0000000A] tick 9".
-LINE = re.compile(r"^\[([0-9A-F]{8})\] (.*)$", re.MULTILINE)
+# Of a guest's lines: "[0000000a] tick 9".
+LINE = re.compile(r"^\[([0-9a-f]{8})\] (.*)$", re.MULTILINE)
 
 
 class Life:
@@ -189,7 +189,7 @@ class Life:
         source = self.cloud.host_of(self.id)
         self.hosts[source].stop(crash=True)
         eventually("%s is down" % source, lambda: not self.cloud.is_up(source), 90, 1)
-        self.cloud.client("server", "evacuate", "--wait", self.id)
+        self.cloud.client("server", "evacuate", "--host", self.other(source), "--wait", self.id)
         self.cloud.await_status(self.id, "ACTIVE")
         expect(self.cloud.host_of(self.id) == self.other(source), "it is on %s" % self.cloud.host_of(self.id))
         eventually("the guest is ready", lambda: self.guest_lines("ready"), 60, 1)

@@ -35,7 +35,7 @@ import Testing
     @Test func aFanOutToNobodyHasNoAnswers() async throws {
         try await TestBroker.withVirtualHost { url in
             try await withClient(url) { client in
-                let replies = try await client.gather(target(nil), "m", deadline: .milliseconds(100))
+                let replies = try await client.gather(target(nil), "m", deadline: .seconds(3))
                 #expect(replies.isEmpty)
             }
         }

@@ -12,13 +12,11 @@ struct GuestMigration: Sendable {
     let guests: GuestBench
     let destination: DaemonProcess
 
-    /// Quick enough for tests, patient enough for a loaded machine. A log has room for all that a guest prints, however
-    /// long a test takes: it is looked at from its first line on.
+    /// Quick enough for tests, patient enough for a loaded machine.
     static let options: [String: [String: String]] = [
         "migration": [
             "peer_timeout": "3", "retry_interval": "0.3", "progress_timeout": "4", "switchover_timeout": "4",
-        ],
-        "console": ["segment_bytes": "8388608"],
+        ]
     ]
 
     /// So slow that a guest which keeps 8 MiB of its memory changing is not over before a test has done its worst.

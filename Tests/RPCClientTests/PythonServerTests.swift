@@ -138,13 +138,13 @@ import Testing
         try await TestBroker.withVirtualHost { url in
             try await withPythonServer(version, url) { process in
                 try await withClient(url) { client in
-                    // Longer than the monitor's two seconds: it lives by its heartbeats.
+                    // Longer than the monitor's four seconds: it lives by its heartbeats.
                     let result = try await client.call(
                         target(),
                         "slow",
-                        ["seconds": 5],
+                        ["seconds": 9],
                         timeout: .seconds(60),
-                        monitorTimeout: .seconds(2)
+                        monitorTimeout: .seconds(4)
                     )
                     #expect(result == "done")
                     _ = try await process.readLine()

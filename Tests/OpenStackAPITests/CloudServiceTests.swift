@@ -111,5 +111,6 @@ import Testing
         #expect(CloudTime.seconds("2026-11-21T21:00:00.000000Z") == 1_795_294_800)
         #expect(CloudTime.seconds("2024-02-29T12:34:56.789Z") == 1_709_210_096)
         #expect(CloudTime.seconds("soon") == nil)
+        #expect(CloudTime.seconds("2026-11-21T9223372036854775807:00:00Z") == nil)
     }
 }

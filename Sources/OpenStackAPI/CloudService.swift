@@ -64,7 +64,7 @@ package struct CloudService: Sendable {
         } else if method != "GET" && method != "DELETE" {
             body = []
         }
-        let response = try await authorized { url, token throws(OpenStackError) in
+        let response = try await authorized(path) { url, token throws(OpenStackError) in
             try await exchange.send(
                 method,
                 url,
@@ -72,10 +72,6 @@ package struct CloudService: Sendable {
                 body: body,
                 isRepeatable: isRepeatable ?? (method != "POST")
             )
-        } status: { response in
-            response.status
-        } path: {
-            path
         }
         guard (200...299).contains(response.status) || accepted.contains(response.status) else {
             throw exchange.failure(response, method, String(path.prefix { $0 != "?" }))
@@ -116,15 +112,13 @@ package struct CloudService: Sendable {
     }
 
     /// Does an exchange, and once more with a new token if the old one is not taken.
-    func authorized<Response>(
-        _ body: (HTTPURL, [HTTPHeader]) async throws(OpenStackError) -> Response,
-        status: (Response) -> Int,
-        path: () -> String
-    ) async throws(OpenStackError) -> Response {
-        let path = path()
+    func authorized(
+        _ path: String,
+        _ body: (HTTPURL, [HTTPHeader]) async throws(OpenStackError) -> HTTPResponse
+    ) async throws(OpenStackError) -> HTTPResponse {
         let (url, headers, token) = try await address(path)
         let response = try await body(url, headers)
-        guard status(response) == 401, let token, let session else { return response }
+        guard response.status == 401, let token, let session else { return response }
         session.discard(token)
         let (again, fresh, _) = try await address(path)
         return try await body(again, fresh)

@@ -72,11 +72,12 @@ package struct ImageClient: Sendable {
     }
 
     private func upload(_ id: String, _ file: String) async throws(OpenStackError) {
+        let path = Self.path(id) + "/file"
         var pauses = Backoff(initial: service.settings.retryDelay, maximum: service.settings.longestDelay)
         for attempt in 0... {
             let failure: OpenStackError
             do throws(OpenStackError) {
-                let response = try await service.authorized { url, token throws(OpenStackError) in
+                let response = try await service.authorized(path) { url, token throws(OpenStackError) in
                     var request = HTTPRequest("PUT", url, headers: token, bodyFile: file)
                     request.usesNewConnection = true
                     request.headers.append(HTTPHeader("Content-Type", "application/octet-stream"))
@@ -90,13 +91,9 @@ package struct ImageClient: Sendable {
                     } catch {
                         throw OpenStackError(error, service.name)
                     }
-                } status: { (response: HTTPResponse) in
-                    response.status
-                } path: {
-                    Self.path(id) + "/file"
                 }
                 if (200...299).contains(response.status) { return }
-                failure = service.exchange.failure(response, "PUT", Self.path(id) + "/file")
+                failure = service.exchange.failure(response, "PUT", path)
             } catch {
                 failure = error
             }

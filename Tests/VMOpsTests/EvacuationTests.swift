@@ -31,6 +31,19 @@ import Testing
         }
     }
 
+    /// Two hosts whose instances are at one place.
+    private static func withTwoHosts(
+        _ body: (_ world: TestWorld, _ shared: String, _ a: TestHost, _ b: TestHost) async throws -> Void
+    ) async throws {
+        try await TestWorld.with { world in
+            try world.image()
+            let shared = world.directory + "/shared"
+            let a = try await world.host("host-a") { $0.instancesPath = shared }
+            let b = try await world.host("host-b") { $0.instancesPath = shared }
+            try await body(world, shared, a, b)
+        }
+    }
+
     private static func evacuate(_ uuid: InstanceUUID, to host: TestHost) async throws -> InstanceInfo {
         try await host.operations.evacuate(uuid, powerOn: nil, host.context)
     }
@@ -127,11 +140,7 @@ import Testing
     }
 
     @Test func anInstanceThatMovedThereAndBackIsItsOwnersStill() async throws {
-        try await TestWorld.with { world in
-            try world.image()
-            let shared = world.directory + "/shared"
-            let a = try await world.host("host-a") { $0.instancesPath = shared }
-            let b = try await world.host("host-b") { $0.instancesPath = shared }
+        try await Self.withTwoHosts { world, shared, a, b in
             let uuid = try await a.spawn(image: "image")
             _ = try await a.migrate(uuid, to: b)
             _ = try await b.migrate(uuid, to: a)
@@ -238,11 +247,7 @@ import Testing
 
     /// The other host runs it: its directory is not to be made anew.
     @Test func whatAnotherHostHasIsNotSpawnedOver() async throws {
-        try await TestWorld.with { world in
-            try world.image()
-            let shared = world.directory + "/shared"
-            let a = try await world.host("host-a") { $0.instancesPath = shared }
-            let b = try await world.host("host-b") { $0.instancesPath = shared }
+        try await Self.withTwoHosts { _, _, a, b in
             let uuid = try await a.spawn(["sim.lines_per_second": "100"], image: "image")
             try await a.awaitLog(uuid, contains: "line 5\n")
             let failure = try await errorClass {
@@ -293,11 +298,7 @@ import Testing
 
     /// A host that died before it could undo what another was quicker with: the other's files stay.
     @Test func whatAnotherMadeIsNotUndone() async throws {
-        try await TestWorld.with { world in
-            try world.image()
-            let shared = world.directory + "/shared"
-            let a = try await world.host("host-a") { $0.instancesPath = shared }
-            let b = try await world.host("host-b") { $0.instancesPath = shared }
+        try await Self.withTwoHosts { world, shared, a, b in
             let uuid = try await a.spawn(image: "image")
             var record = try #require(try await a.record(uuid))
             record.complete = false
@@ -313,11 +314,7 @@ import Testing
     /// It had moved on, was not confirmed yet, and its new host died: the first one keeps nothing for a way back that
     /// nobody will go, and the instance may come to it again.
     @Test(arguments: ["host-a", "host-c"]) func whatIsEvacuatedAfterAMoveIsNotKept(destination: String) async throws {
-        try await TestWorld.with { world in
-            try world.image()
-            let shared = world.directory + "/shared"
-            let a = try await world.host("host-a") { $0.instancesPath = shared }
-            let b = try await world.host("host-b") { $0.instancesPath = shared }
+        try await Self.withTwoHosts { world, shared, a, b in
             let uuid = try await a.spawn(image: "image")
             _ = try await a.resize(uuid, ResizeRequest(destination: "host-b"))
             #expect(try await a.record(uuid)?.move?.role == .kept)

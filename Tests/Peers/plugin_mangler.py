@@ -120,7 +120,7 @@ class Mangler:
         if self.defect == "deaf":
             time.sleep(60)
         self.child.stdin.close()
-        output.join(5)
+        output.join(60)
         self.end()
 
     def end(self):
@@ -176,7 +176,11 @@ class Mangler:
                 sys.stderr.write(json.dumps(params) + "\n")
                 sys.stderr.flush()
         if kind == "cancel":
-            self.cancelled.add(id)
+            with self.lock:
+                self.cancelled.add(id)
+                held, self.held = (self.held, []) if defect == "cancel" else ([], self.held)
+            for response in held:
+                self.from_plugin(response)
         if kind == "ping" and defect == "no-pong":
             return
         if defect == "small-frames" and len(body) > 65536:
@@ -240,7 +244,12 @@ class Mangler:
                 error["details"] = {}
             if defect == "ids" and id > 1 << 53:
                 message["id"] = int(float(id)) + 2
-            if defect == "cancel" and id in self.cancelled:
+            if defect == "cancel" and method == "machine.setState" and self.requests[id]["state"] == "running":
+                # Whichever of the two is faster.
+                with self.lock:
+                    if id not in self.cancelled:
+                        self.held.append(message)
+                        return
                 message = {"kind": "response", "id": id, "error": {"code": "internal", "message": "mangled"}}
             if defect == "deadline" and id in self.hurried:
                 return

@@ -17,12 +17,15 @@ extension PluginCheck {
             try await Task.sleep(for: .milliseconds(700))
             let early = session.look { $0.hello != nil || $0.refusal != nil || !$0.violations.isEmpty }
             try check(!early, "nothing before the worker's hello", seen: "the plugin has written something")
-            let bytes = try WireBytes.message(bench.helloMessage())
+            let nonce = UniqueID.make()
+            let bytes = try WireBytes.message(bench.helloMessage(nonce: nonce))
             for part in [bytes[..<3], bytes[3..<9], bytes[9...]] {
                 try await session.send(bytes: Array(part))
                 try await Task.sleep(for: .milliseconds(50))
             }
-            _ = try await session.until("the plugin's hello", within: bench.settings.startLimit) { $0.hello }
+            // A plugin that starts slowly and does not wait has a hello that cannot know the worker's.
+            let hello = try await session.until("the plugin's hello", within: bench.settings.startLimit) { $0.hello }
+            try checkValue(hello["nonce"]?.stringValue, nonce, "the nonce of its hello")
         },
         PluginCheck("of several versions the highest common one is chosen", section: "3") { bench in
             let session = try await bench.start()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -107,6 +108,23 @@ class TrackerTests(unittest.TestCase):
         self.assertEqual(self.told((SUSPENDED, 0), (STOPPED, saved)), [("saved", None)])
         restored = libvirt.VIR_DOMAIN_EVENT_STARTED_RESTORED
         self.assertEqual(self.told((STARTED, restored)), [("resumed", None)])
+
+    def test_a_late_event_of_a_resume_is_not_taken_for_a_failed_save(self):
+        self.told((STARTED, 0), (SUSPENDED, 0))
+        self.tracker.expect_save(UUID)
+        saved = (STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_SAVED)
+        self.assertEqual(self.told((RESUMED, 0), (SUSPENDED, 0), saved), [("resumed", None), ("saved", None)])
+
+    def test_a_change_is_over_when_its_events_have_come(self):
+        self.tracker.expect_start(UUID, "started")
+        over = threading.Event()
+        waiting = threading.Thread(target=lambda: (self.tracker.settle(UUID, vmops.RUNNING, 60), over.set()))
+        waiting.start()
+        self.told((STARTED, 0), (SUSPENDED, 0))
+        self.assertFalse(over.is_set())
+        self.told((RESUMED, 0))
+        waiting.join(60)
+        self.assertTrue(over.is_set())
 
     def test_who_ended_it(self):
         shutdown = libvirt.VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN

@@ -191,7 +191,9 @@ class LibvirtHost(Migration):
         """What libvirt is at, perhaps for a plugin that was killed, is waited for."""
         while self.machine_get(request, uuid).state == vmops.TRANSITIONAL:
             request.wait(0.1)
-        return super().machine_set_state(request, uuid, state)
+        reached = super().machine_set_state(request, uuid, state)
+        self.tracker.settle(uuid, reached)
+        return reached
 
     def machine_start(self, request: vmops.Request, uuid: str) -> None:
         self._run(uuid, "started")

@@ -15,6 +15,9 @@ import libvirt
 #: were asked for: what comes within so many seconds belongs to the first.
 RESET_WINDOW = 2.0
 
+#: For how many seconds a change waits for its events: they come from another thread, and are rarely later.
+SETTLE_LIMIT = 5.0
+
 #: A type and, for `stopped`, a reason.
 Happening = Tuple[str, Optional[str]]
 
@@ -37,7 +40,7 @@ class Tracker:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._machines: Dict[str, _Machine] = {}
 
     def know(self, uuid: str, incarnation: int, state: str) -> None:
@@ -47,6 +50,7 @@ class Tracker:
     def forget(self, uuid: str) -> None:
         with self._lock:
             self._machines.pop(uuid, None)
+            self._lock.notify_all()
 
     def incarnation(self, uuid: str) -> Optional[int]:
         with self._lock:
@@ -75,6 +79,16 @@ class Tracker:
             if machine is not None:
                 machine.starting, machine.is_saving, machine.reset_at = None, False, None
 
+    def settle(self, uuid: str, state: str, limit: float = SETTLE_LIMIT) -> None:
+        """Until the events of a change have come, so that they are not taken for those of the next one."""
+
+        def is_settled() -> bool:
+            machine = self._machines.get(uuid)
+            return machine is None or (machine.state == state and machine.starting is None)
+
+        with self._lock:
+            self._lock.wait_for(is_settled, limit)
+
     def rebooted(self, uuid: str) -> List[Happening]:
         with self._lock:
             machine = self._machines.get(uuid)
@@ -91,23 +105,28 @@ class Tracker:
             machine = self._machines.get(uuid)
             if machine is None:
                 return []
-            if event == libvirt.VIR_DOMAIN_EVENT_STARTED:
-                return self._started(machine, detail)
-            if event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED:
-                return self._suspended(machine, detail)
-            if event == libvirt.VIR_DOMAIN_EVENT_RESUMED:
-                return self._resumed(machine)
-            if event == libvirt.VIR_DOMAIN_EVENT_SHUTDOWN:
-                machine.stopped_by_host = detail == libvirt.VIR_DOMAIN_EVENT_SHUTDOWN_HOST
-                return []
-            if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
-                return self._stopped(machine, detail)
-            if event == libvirt.VIR_DOMAIN_EVENT_CRASHED:
-                machine.state = vmops.ERROR
-                return [("crashed", None)]
-            if event == libvirt.VIR_DOMAIN_EVENT_UNDEFINED and detail == libvirt.VIR_DOMAIN_EVENT_UNDEFINED_REMOVED:
-                return [("removed", None)]
+            happenings = self._happenings(machine, event, detail)
+            self._lock.notify_all()
+            return happenings
+
+    def _happenings(self, machine: _Machine, event: int, detail: int) -> List[Happening]:
+        if event == libvirt.VIR_DOMAIN_EVENT_STARTED:
+            return self._started(machine, detail)
+        if event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED:
+            return self._suspended(machine, detail)
+        if event == libvirt.VIR_DOMAIN_EVENT_RESUMED:
+            return self._resumed(machine)
+        if event == libvirt.VIR_DOMAIN_EVENT_SHUTDOWN:
+            machine.stopped_by_host = detail == libvirt.VIR_DOMAIN_EVENT_SHUTDOWN_HOST
             return []
+        if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
+            return self._stopped(machine, detail)
+        if event == libvirt.VIR_DOMAIN_EVENT_CRASHED:
+            machine.state = vmops.ERROR
+            return [("crashed", None)]
+        if event == libvirt.VIR_DOMAIN_EVENT_UNDEFINED and detail == libvirt.VIR_DOMAIN_EVENT_UNDEFINED_REMOVED:
+            return [("removed", None)]
+        return []
 
     def _started(self, machine: _Machine, detail: int) -> List[Happening]:
         machine.stopped_by_host, machine.reset_at = False, None
@@ -134,8 +153,8 @@ class Tracker:
             happening = "migrated-in"
         elif machine.starting is not None:
             happening, machine.starting = machine.starting, None
-        elif machine.is_saving or machine.state == vmops.RUNNING:
-            # A save that failed, or a migration.
+        elif machine.state == vmops.RUNNING:
+            # A save that failed, or a migration. A machine that was paused before it is saved tells that it runs.
             machine.is_saving = False
             return []
         else:
@@ -176,6 +195,7 @@ class Tracker:
                     self._machines[uuid] = _Machine(incarnation, state)
                     if happening is not None:
                         told.append((uuid, incarnation, happening))
+            self._lock.notify_all()
         return told
 
 

@@ -66,7 +66,7 @@ struct ComputeAPITests {
                 ("quiesce_instance", [:], "NotImplementedError"),
                 (
                     "attach_interface", ["network_id": nil, "port_id": nil, "requested_ip": nil, "tag": nil],
-                    "NotImplementedError"
+                    "AttachInterfaceNotSupported"
                 ),
                 (
                     "reserve_block_device_name",

@@ -7,6 +7,9 @@ One command a line, one answer each; casts are answered when they are sent. An "
     {"op": "begin", "uuid": …, "task_state": "powering-off"}        what the API writes before it sends a request
     {"op": "compute", "method": "stop_instance", "uuid": …, "args": {…}}    ComputeAPI's method of that name
     {"op": "build", "uuid": …, "host": "host-a"}                    what the conductor sends for a new instance
+    {"op": "start", "method": …, "uuid": …, "args": {…}}            the same without waiting for an answer
+    {"op": "connect", "uuid": …, "volume": …, "connection": {…}}    what the API writes down of a volume
+    {"op": "devices", "uuid": …}                                    mappings of volumes, and interfaces
     {"op": "migrate", "uuid": …, "dest": "host-b"}                  the conductor's part of a live migration
     {"op": "show", "uuid": …}                                       what the database has
     {"op": "saves"}                                                 what the conductor was asked, since the last time
@@ -215,10 +218,36 @@ class ControlPlane:
         for name, value in args.items():
             if isinstance(value, dict) and "migration" in value:
                 args[name] = objects.Migration.get_by_id(context, value["migration"])
+            if isinstance(value, dict) and "volume" in value:
+                args[name] = objects.BlockDeviceMapping.get_by_volume_and_instance(context, value["volume"], uuid)
         result = getattr(self.compute, method)(context, **args)
         if isinstance(result, objects_base.NovaObject):
             return {"object": result.obj_name(), "version": result.VERSION, "result": result.obj_to_primitive()["nova_object.data"]}
         return {"result": result, "request": context.request_id}
+
+    def op_start(self, **command):
+        """The same without waiting for an answer, which nobody will hear."""
+        threading.Thread(target=lambda: self.answer(dict(command, op="compute"), heard=False), daemon=True).start()
+        return {}
+
+    def op_connect(self, uuid, volume, connection):
+        """What the volume service says of a volume's mapping, as the API writes it down."""
+        mapping = objects.BlockDeviceMapping.get_by_volume_and_instance(self.context(), volume, uuid)
+        mapping.connection_info = json.dumps(connection)
+        mapping.save()
+        return {}
+
+    def op_devices(self, uuid):
+        context = self.context()
+        mappings = objects.BlockDeviceMappingList.get_by_instance_uuid(context, uuid)
+        interfaces = objects.VirtualInterfaceList.get_by_instance_uuid(context, uuid)
+        return {
+            "volumes": [
+                {"volume": each.volume_id, "device": each.device_name, "connection": json.loads(each.connection_info or "null")}
+                for each in mappings if each.volume_id
+            ],
+            "interfaces": [{"port": each.uuid, "address": each.address} for each in interfaces],
+        }
 
     def op_migrate(self, uuid, dest, block_migration=None):
         context = self.context()
@@ -317,7 +346,7 @@ class ControlPlane:
             asked, self.conductor.asked = self.conductor.asked, []
         return {"saves": asked}
 
-    def answer(self, command):
+    def answer(self, command, heard=True):
         number = command.pop("id", None)
         try:
             fields = getattr(self, "op_" + command.pop("op"))(**command)
@@ -331,7 +360,8 @@ class ControlPlane:
                 "code": getattr(error, "code", None),
                 "remote": getattr(error, "exc_type", None),
             }
-        emit(id=number, **fields)
+        if heard:
+            emit(id=number, **fields)
 
 
 def emit(**fields):

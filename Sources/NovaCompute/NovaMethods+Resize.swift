@@ -97,7 +97,9 @@ extension NovaMethods {
         if let conductor {
             // A request that is repeated: the source is at it, or done.
             let begun: Set<MigrationStatus?> = [.migrating, .postMigrating, .finished, .error, nil]
-            guard try await !begun.contains(conductor.status(of: migration, context: arguments.context)) else { return .null }
+            guard try await !begun.contains(conductor.status(of: migration, context: arguments.context)) else {
+                return .null
+            }
             guard try await writeNewFlavor(flavor, migration, arguments, instance) else { return .null }
             try await conductor.save(migration, changes, context: arguments.context)
         }
@@ -120,7 +122,8 @@ extension NovaMethods {
         _ arguments: NovaArguments,
         _ instance: NovaInstance
     ) async throws -> Bool {
-        guard let conductor, let present = try await conductor.resizing(instance.uuid, context: arguments.context) else {
+        guard let conductor, let present = try await conductor.resizing(instance.uuid, context: arguments.context)
+        else {
             return false
         }
         var metadata = present.object["system_metadata"]?.objectValue ?? [:]
@@ -175,7 +178,9 @@ extension NovaMethods {
         let migration = try await record(arguments)
         let destination = try destination(of: migration)
         if let conductor {
-            guard try await conductor.status(of: migration, context: arguments.context) == .preMigrating else { return false }
+            guard try await conductor.status(of: migration, context: arguments.context) == .preMigrating else {
+                return false
+            }
             let outcome = try await save(
                 arguments,
                 instance,

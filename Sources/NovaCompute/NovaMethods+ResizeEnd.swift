@@ -73,7 +73,8 @@ extension NovaMethods {
             await note(.finished, of: migration, arguments)
             throw error
         }
-        guard let conductor, let present = try await conductor.resizing(instance.uuid, context: arguments.context) else {
+        guard let conductor, let present = try await conductor.resizing(instance.uuid, context: arguments.context)
+        else {
             return .null
         }
         var changes = Self.settled(present, flavor: present.object["flavor"])
@@ -135,7 +136,8 @@ extension NovaMethods {
         }
         let info = try await returned(try uuid(instance))
         await bindPorts(instance, arguments.context)
-        guard let conductor, let present = try await conductor.resizing(instance.uuid, context: arguments.context) else {
+        guard let conductor, let present = try await conductor.resizing(instance.uuid, context: arguments.context)
+        else {
             return .null
         }
         await returnAllocations(of: migration, to: instance)

@@ -88,6 +88,8 @@ package struct NovaRecovery: Sendable {
             "Migration error: host \(methods.host) was restarted",
             details: ["reason": "host \(methods.host) was restarted"]
         )
+        // Nobody is told that it is at rest before it is.
+        await methods.operations.settleMove(uuid)
         _ = try? await methods.carryOut(arguments, instance, failure: .silent) {
             await methods.takeBackResize(arguments, instance)
             throw failure

@@ -30,7 +30,7 @@ package enum TaskState: String, Sendable, Hashable, CaseIterable {
 
 /// What a migration has come to.
 package enum MigrationStatus: String, Sendable, Hashable {
-    case queued, preparing, running, completed, cancelled, failed, error
+    case accepted, queued, preparing, running, completed, cancelled, failed, error
     // Cold migrations and resizes.
     case migrating, finished, confirming, confirmed, reverting, reverted
     case preMigrating = "pre-migrating"

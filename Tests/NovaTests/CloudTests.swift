@@ -72,9 +72,12 @@ struct CloudTests {
     static func build(
         _ nova: ControlPlane,
         _ cloud: CloudServer,
-        _ networks: [JSONValue]
+        _ networks: [JSONValue],
+        _ more: JSONObject = [:]
     ) async throws -> String {
-        let uuid = try await nova.create(on: nil, ["image": image])
+        var fields = more
+        fields["image"] = image
+        let uuid = try await nova.create(on: nil, fields)
         try await claim(nova, cloud, uuid)
         try await nova.ask(
             "build",

@@ -181,6 +181,8 @@ extension NovaMethods {
             guard try await conductor.status(of: migration, context: arguments.context) == .preMigrating else {
                 return false
             }
+            // First, so that the next start knows that it has begun.
+            try await note(.migrating, migration, arguments)
             let outcome = try await save(
                 arguments,
                 instance,
@@ -191,7 +193,6 @@ extension NovaMethods {
                 await abandonResize(arguments, instance)
                 return false
             }
-            try await note(.migrating, migration, arguments)
         }
         let isClean = try arguments.bool("clean_shutdown", default: true)
         var request = try Self.resizeRequest(arguments)
@@ -222,14 +223,7 @@ extension NovaMethods {
         let migration = try await record(arguments)
         let destination = try destination(of: migration)
         do {
-            try await note(.postMigrating, migration, arguments)
-            if let conductor, let present = try await conductor.resizing(instance.uuid, context: arguments.context) {
-                var changes = Self.flavors(present, old: present.object["flavor"])
-                changes["host"] = .string(destination)
-                changes["node"] = .string(destination)
-                changes["task_state"] = .string(TaskState.resizeMigrated.rawValue)
-                try await save(arguments, instance, changes, expected: [.resizeMigrating, .resizeMigrated, nil])
-            }
+            guard try await noteHandOver(arguments, instance, migration, destination) else { return }
             var args = arguments.request.args
             for name in ["flavor", "instance_type", "clean_shutdown"] { args[name] = nil }
             args["disk_info"] = ""
@@ -246,6 +240,31 @@ extension NovaMethods {
             }.value
             throw error
         }
+    }
+
+    /// - Returns: `false` when the destination is at it already.
+    private func noteHandOver(
+        _ arguments: NovaArguments,
+        _ instance: NovaInstance,
+        _ migration: NovaObject,
+        _ destination: String
+    ) async throws -> Bool {
+        guard let conductor else { return true }
+        let context = arguments.context
+        let status = try await conductor.status(of: migration, context: context)
+        guard status == .migrating || status == .postMigrating else { return false }
+        try await note(.postMigrating, migration, arguments)
+        guard let present = try await conductor.resizing(instance.uuid, context: context) else { return true }
+        var changes: JSONObject = ["host": .string(destination), "node": .string(destination)]
+        if present.taskState == TaskState.resizeMigrating.rawValue {
+            for flavor in Self.flavors(present, old: present.object["flavor"]) { changes[flavor.key] = flavor.value }
+            changes["task_state"] = .string(TaskState.resizeMigrated.rawValue)
+            _ = try await conductor.save(instance, changes, expected: [.resizeMigrating], context: context)
+        } else if present.host != destination {
+            // Whatever else it is doing, that is where it is.
+            _ = try await conductor.save(instance, changes, expected: nil, context: context)
+        }
+        return true
     }
 
     // MARK: - Destination again
@@ -329,14 +348,25 @@ extension NovaMethods {
     }
 
     /// The instance has got something else to do; what was promised for it elsewhere is given back, unless another
-    /// request of the same migration is at work, or the instance is being deleted.
+    /// request of the same migration is at work. One that is being deleted needs nothing any more.
     private func abandonResize(_ arguments: NovaArguments, _ instance: NovaInstance) async {
-        guard let conductor, let migration = try? await record(arguments),
-            let present = try? await conductor.resizing(instance.uuid, context: arguments.context),
-            let task = present.taskState, !task.hasPrefix("resize"), task != TaskState.deleting.rawValue
-        else { return }
-        await note(.error, of: migration, arguments)
-        await returnAllocations(of: migration, to: instance)
+        guard let conductor, let migration = try? await record(arguments) else { return }
+        do {
+            let present = try await conductor.resizing(instance.uuid, context: arguments.context)
+            let task = present?.taskState ?? ""
+            if task.hasPrefix("resize") { return }
+            await note(.error, of: migration, arguments)
+            if present == nil || task == TaskState.deleting.rawValue {
+                await freeAllocations(of: migration)
+            } else {
+                await returnAllocations(of: migration, to: instance)
+            }
+        } catch {
+            logger.warning(
+                "resize that is not wanted any more not ended",
+                metadata: ["instance": "\(instance.uuid)", "error": "\(error)"]
+            )
+        }
     }
 
     func tell(_ server: String, _ method: String, _ args: JSONObject, _ arguments: NovaArguments) async throws {

@@ -121,6 +121,10 @@ extension NovaMethods {
 
     /// May be repeated: the machine may be at its source already.
     private func goBack(_ uuid: InstanceUUID, to source: String, _ arguments: NovaArguments) async throws {
+        // One that was confirmed, without anybody having heard of it, cannot go back any more.
+        if source != host, let info = try await operations.presentInfo(uuid), info.resize == nil {
+            throw OperationError.invalidState(uuid.text, state: "confirmed", method: "revert_resize")
+        }
         do {
             _ = try await operations.revertResize(uuid, arguments.operation)
         } catch let error as OperationError where error.code == .instanceNotFound && source != host {

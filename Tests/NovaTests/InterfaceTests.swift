@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Interfaces that instances get and lose, with ports of a network service and Nova's own conductor.
-@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(10)))
+@Suite(.needsBroker, .needsNova, .serialized, .timeLimit(.minutes(15)))
 struct InterfaceTests {
     private static let given = "3c9b8a7e-0000-4000-8000-00000000abcd"
     private static let ports = "/network/v2.0/ports"

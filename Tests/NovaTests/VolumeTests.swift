@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Volumes in files, with Nova's own conductor.
-@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(10)))
+@Suite(.needsBroker, .needsNova, .serialized, .timeLimit(.minutes(15)))
 struct VolumeTests {
     private static let volume = "77777777-0000-4000-8000-00000000000a"
     private static let other = "77777777-0000-4000-8000-00000000000b"

@@ -12,7 +12,8 @@ package enum DeviceArguments {
         return try bounded(field).map(interface)
     }
 
-    static func interface(_ field: Field) throws -> NetworkInterface {
+    /// One interface of a network info.
+    package static func interface(_ field: Field) throws -> NetworkInterface {
         guard let id = field.member("id") else { throw field.invalid("needs id") }
         guard let address = field.member("address") else { throw field.invalid("needs address") }
         let network = field.member("network")
@@ -38,7 +39,8 @@ package enum DeviceArguments {
         }
     }
 
-    static func volume(_ field: Field, mountDevice: String?, isBootVolume: Bool) throws -> VolumeConnection {
+    /// A volume by its connection info.
+    package static func volume(_ field: Field, mountDevice: String?, isBootVolume: Bool) throws -> VolumeConnection {
         guard let type = field.member("driver_volume_type") else {
             throw field.invalid("needs driver_volume_type")
         }
@@ -66,7 +68,7 @@ package enum DeviceArguments {
 
     /// An id that may name a file: letters, digits, dot, dash and underscore, not starting with a dot or
     /// a dash.
-    static func identifier(_ field: Field) throws -> String {
+    package static func identifier(_ field: Field) throws -> String {
         let text = try field.string(limit: 128)
         guard isPlain(text, and: "-_.") else {
             throw field.invalid("is not a plain identifier")
@@ -82,7 +84,7 @@ package enum DeviceArguments {
     }
 
     /// Such as `/dev/sdb` or `sdb`; it names a place in the guest and is never opened here.
-    static func deviceName(_ field: Field) throws -> String {
+    package static func deviceName(_ field: Field) throws -> String {
         let text = try field.string(limit: 64)
         let name = text.hasPrefix("/dev/") ? text.dropFirst(5) : text[...]
         guard text.isEmpty || isPlain(name, and: "-_.") else {

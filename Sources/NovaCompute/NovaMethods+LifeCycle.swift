@@ -121,6 +121,10 @@ extension NovaMethods {
         }
         request.ephemeralGB = (ephemeral ?? 0) > 0 ? [ephemeral ?? 0] : []
         request.metadata = instance.metadata
+        let disks = try arguments.object("block_device_mapping")?.objects() ?? []
+        guard !disks.contains(where: { $0["destination_type"] == "volume" }) else {
+            throw OperationError.notImplemented("volumes of a new instance are not supported by host \(host)")
+        }
         if let image = try ImageMetaArgument(plain: arguments["image"], name: "image") {
             request.imageRef = try image.id() ?? object["image_ref"]?.stringValue
             request.imageDetails = try image.details()

@@ -81,11 +81,7 @@ extension NovaMethods {
         }
         let isOpen = wishes.isEmpty || (wishes.count == 1 && wishes[0].network == "auto")
         guard isOpen else { return wishes }
-        // The user's only network, or the only one that everybody has.
-        let project = instance.object["project_id"]?.stringValue ?? ""
-        let own = try await network.list("networks", ["tenant_id": project, "shared": "false"])
-        let shared = try await network.list("networks", ["shared": "true"])
-        let all = own.filter { $0["router:external"] != true } + shared.filter { $0["router:external"] != true }
+        let all = try await openNetworks(instance.object["project_id"]?.stringValue ?? "", network)
         guard all.count <= 1 else {
             throw OperationError(
                 .novaException,
@@ -93,6 +89,13 @@ extension NovaMethods {
             )
         }
         return all.map { Wish(network: $0["id"]?.stringValue) }
+    }
+
+    /// A project's own networks and those that everybody has, without those of the world outside.
+    func openNetworks(_ project: String, _ network: NetworkClient) async throws -> [JSONObject] {
+        let own = try await network.list("networks", ["tenant_id": project, "shared": "false"])
+        let shared = try await network.list("networks", ["shared": "true"])
+        return (own + shared).filter { $0["router:external"] != true }
     }
 
     /// Identifiers of the groups that are named; none when it is the default one, which ports have anyway.
@@ -185,7 +188,7 @@ extension NovaMethods {
         }
     }
 
-    private func eachPort(
+    func eachPort(
         _ instance: NovaInstance,
         _ complaint: Logger.Message,
         _ body: (NetworkClient, JSONObject, String) async throws(OpenStackError) -> Void

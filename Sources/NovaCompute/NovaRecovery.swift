@@ -23,6 +23,10 @@ package struct NovaRecovery: Sendable {
             switch request.method {
             case "reboot_instance": return try await reboot(arguments)
             case "live_migration": return try await migration(arguments)
+            case "resize_instance": return try await resize(arguments)
+            case "attach_interface": return try await attachInterface(arguments)
+            case "detach_interface": return try await detachInterface(arguments)
+            case "detach_volume": return try await detachVolume(arguments)
             default: return .run
             }
         } catch {
@@ -60,5 +64,63 @@ package struct NovaRecovery: Sendable {
             throw failure
         }
         return .failed(RemoteFailure.from(failure))
+    }
+
+    /// As above: the machine is at its destination, or was left where and what it was.
+    private func resize(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
+        let instance = try await methods.instance(arguments)
+        let uuid = try methods.uuid(instance)
+        let migration = try await methods.record(arguments)
+        let destination = try methods.destination(of: migration)
+        let info = try await methods.operations.presentInfo(uuid)
+        if destination == methods.host ? info?.resize == .unconfirmed : info == nil {
+            if destination != methods.host { _ = await methods.operations.migrated(uuid, to: destination) }
+            _ = try? await methods.carryOut(arguments, instance, failure: .silent) {
+                try await methods.handOver(arguments, instance)
+                return .null
+            }
+            return .finished(.null)
+        }
+        let status = try await methods.conductor?.status(of: migration, context: arguments.context)
+        guard methods.conductor == nil || status == .migrating else { return .run }
+        let failure = OperationError(
+            .migrationError,
+            "Migration error: host \(methods.host) was restarted",
+            details: ["reason": "host \(methods.host) was restarted"]
+        )
+        // Nobody is told that it is at rest before it is.
+        await methods.operations.settleMove(uuid)
+        _ = try? await methods.carryOut(arguments, instance, failure: .silent) {
+            await methods.takeBackResize(arguments, instance)
+            throw failure
+        }
+        return .failed(RemoteFailure.from(failure))
+    }
+
+    // MARK: - Devices
+
+    /// A port that still is the request's is attached, or taken back, by carrying it out again. Otherwise it is the
+    /// instance's, or nobody has begun: which of the two, only a port that the request names can tell.
+    private func attachInterface(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
+        if try await methods.isAttaching(arguments) { return .run }
+        let instance = try await methods.instance(arguments)
+        guard let port = arguments["port_id"]?.stringValue else {
+            return .failed(NovaFault.attachFailed(instance.uuid, "host \(methods.host) was restarted meanwhile"))
+        }
+        return try await methods.interface(port, of: instance, arguments.context).map { .finished($0) } ?? .run
+    }
+
+    private func detachInterface(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
+        let instance = try await methods.instance(arguments)
+        let port = try arguments.string("port_id")
+        return try await methods.interface(port, of: instance, arguments.context) == nil ? .finished(.null) : .run
+    }
+
+    private func detachVolume(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
+        guard let conductor = methods.conductor else { return .run }
+        let instance = try await methods.instance(arguments)
+        let volume = try arguments.string("volume_id")
+        return try await conductor.volume(volume, of: instance.uuid, context: arguments.context) == nil
+            ? .finished(.null) : .run
     }
 }

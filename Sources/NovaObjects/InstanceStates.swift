@@ -17,12 +17,22 @@ package enum TaskState: String, Sendable, Hashable, CaseIterable {
     case imageSnapshot = "image_snapshot"
     case imagePendingUpload = "image_pending_upload"
     case imageUploading = "image_uploading"
+    case resizePrep = "resize_prep"
+    case resizeMigrating = "resize_migrating"
+    case resizeMigrated = "resize_migrated"
+    case resizeFinish = "resize_finish"
+    case resizeReverting = "resize_reverting"
     // The only ones with hyphens (Nova's compute RPC, section 11).
+    case softDeleting = "soft-deleting"
     case poweringOff = "powering-off"
     case poweringOn = "powering-on"
 }
 
 /// What a migration has come to.
 package enum MigrationStatus: String, Sendable, Hashable {
-    case queued, preparing, running, completed, cancelled, failed, error
+    case accepted, queued, preparing, running, completed, cancelled, failed, error
+    // Cold migrations and resizes.
+    case migrating, finished, confirming, confirmed, reverting, reverted
+    case preMigrating = "pre-migrating"
+    case postMigrating = "post-migrating"
 }

@@ -135,6 +135,13 @@ extension VMOps {
         return try? await peers.peer(destination).presentInfo(uuid)
     }
 
+    /// Ends what an attempt to move an instance away has left undone here: it is what and where it was, and runs if it
+    /// ran. The other host may still have to be told.
+    package func settleMove(_ uuid: InstanceUUID) async {
+        guard let instance = instance(uuid) else { return }
+        _ = try? await instance.lane.run { await clearMove(instance) }
+    }
+
     /// What became of a cold migration that was to be taken back, when the instance is not here any more.
     package func reverted(_ uuid: InstanceUUID) async -> InstanceInfo? {
         guard let source = leftovers.withLock({ $0[uuid]?.record.move?.peer }) else { return nil }

@@ -7,7 +7,14 @@ One command a line, one answer each; casts are answered when they are sent. An "
     {"op": "begin", "uuid": …, "task_state": "powering-off"}        what the API writes before it sends a request
     {"op": "compute", "method": "stop_instance", "uuid": …, "args": {…}}    ComputeAPI's method of that name
     {"op": "build", "uuid": …, "host": "host-a"}                    what the conductor sends for a new instance
+    {"op": "probe", "host": …}                                      all methods of the client, without arguments
+    {"op": "start", "method": …, "uuid": …, "args": {…}}            the same without waiting for an answer
+    {"op": "connect", "uuid": …, "volume": …, "connection": {…}}    what the API writes down of a volume
+    {"op": "devices", "uuid": …}                                    mappings of volumes, and interfaces
     {"op": "migrate", "uuid": …, "dest": "host-b"}                  the conductor's part of a live migration
+    {"op": "resize", "uuid": …, "dest": "host-b", "flavor": {…}}     that of a resize; without a flavor, of a cold migration
+    {"op": "confirm", "uuid": …, "migration": …}                    what the API does then; "revert" is the other way
+    {"op": "flavors", "uuid": …}                                    what the instance is made of, and was
     {"op": "show", "uuid": …}                                       what the database has
     {"op": "saves"}                                                 what the conductor was asked, since the last time
     {"op": "conductor", "serve": false}                             stops or starts the conductor
@@ -22,9 +29,11 @@ run here.
 """
 
 import argparse
+import inspect
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import warnings
@@ -205,20 +214,122 @@ class ControlPlane:
         )
         return {"request": context.request_id}
 
-    def op_compute(self, method, uuid=None, args=None, action=None):
+    def op_compute(self, method, uuid=None, args=None, action=None, at=None):
         context = self.context()
         args = dict(args or {})
         if uuid is not None:
             if action is not None:
                 self.action(context, uuid, action)
             args["instance"] = self.instance(context, uuid)
+            if at is not None:
+                args["instance"].host = at
         for name, value in args.items():
             if isinstance(value, dict) and "migration" in value:
                 args[name] = objects.Migration.get_by_id(context, value["migration"])
+            if isinstance(value, dict) and "volume" in value:
+                args[name] = objects.BlockDeviceMapping.get_by_volume_and_instance(context, value["volume"], uuid)
         result = getattr(self.compute, method)(context, **args)
         if isinstance(result, objects_base.NovaObject):
             return {"object": result.obj_name(), "version": result.VERSION, "result": result.obj_to_primitive()["nova_object.data"]}
         return {"result": result, "request": context.request_id}
+
+    def op_start(self, **command):
+        """The same without waiting for an answer, which nobody will hear."""
+        threading.Thread(target=lambda: self.answer(dict(command, op="compute"), heard=False), daemon=True).start()
+        return {}
+
+    def op_connect(self, uuid, volume, connection):
+        """What the volume service says of a volume's mapping, as the API writes it down."""
+        mapping = objects.BlockDeviceMapping.get_by_volume_and_instance(self.context(), volume, uuid)
+        mapping.connection_info = json.dumps(connection)
+        mapping.save()
+        return {}
+
+    def op_devices(self, uuid):
+        context = self.context()
+        mappings = objects.BlockDeviceMappingList.get_by_instance_uuid(context, uuid)
+        interfaces = objects.VirtualInterfaceList.get_by_instance_uuid(context, uuid)
+        return {
+            "volumes": [
+                {"volume": each.volume_id, "device": each.device_name, "connection": json.loads(each.connection_info or "null")}
+                for each in mappings if each.volume_id
+            ],
+            "interfaces": [{"port": each.uuid, "address": each.address} for each in interfaces],
+        }
+
+    def op_probe(self, host):
+        """Every method that the client may call, without arguments: what comes of it."""
+        text = inspect.getsource(rpcapi.ComputeAPI)
+        names = set(re.findall(r"(?:cast|call|rpc_method)\(\s*(?:ctxt|context|cctxt),\s*['\"](\w+)['\"]", text))
+        client = rpc.get_client(oslo_messaging.Target(topic="compute", version="6.0")).prepare(server=host, version="6.0")
+        answers = {}
+        for name in sorted(names):
+            try:
+                client.call(self.context(), name)
+                answers[name] = "answer"
+            except Exception as error:
+                answers[name] = getattr(error, "exc_type", None) or type(error).__name__
+        return {"answers": answers}
+
+    def op_resize(self, uuid, dest, flavor=None, clean_shutdown=False):
+        """The conductor's part of a resize, or with the flavor that the instance has, of a cold migration."""
+        context = self.context()
+        self.action(context, uuid, "resize" if flavor else "migrate")
+        instance = self.instance(context, uuid, ["info_cache", "metadata", "system_metadata", "flavor", "pci_requests"])
+        wanted = instance.flavor.obj_clone()
+        if flavor:
+            wanted.id, wanted.flavorid, wanted.name = 2, "2", "m1.other"
+            for name, value in flavor.items():
+                setattr(wanted, name, value)
+        wanted.obj_reset_changes()
+        migration = objects.Migration(
+            context, source_compute=instance.host, source_node=instance.node, status="accepted",
+            migration_type="resize" if flavor else "migration", instance_uuid=uuid, old_instance_type_id=instance.flavor.id,
+            new_instance_type_id=wanted.id, hidden=False, cross_cell_move=False, uuid=uuidutils.generate_uuid(), user_id=USER,
+            project_id=PROJECT,
+        )
+        migration.create()
+        instance.task_state = "resize_prep"
+        instance.save(expected_task_state=[None])
+        spec = objects.RequestSpec.get_by_instance_uuid(context, uuid)
+        self.compute.prep_resize(
+            context, instance, spec.image, wanted, dest, migration, spec, {"retry": {"num_attempts": 1, "hosts": []}, "limits": {}},
+            dest, clean_shutdown, [],
+        )
+        return {"migration": migration.id, "uuid": migration.uuid}
+
+    def op_confirm(self, uuid, migration, wait=False):
+        context = self.context()
+        self.action(context, uuid, "confirmResize")
+        migration = objects.Migration.get_by_id(context, migration)
+        migration.status = "confirming"
+        migration.save()
+        instance = self.instance(context, uuid)
+        self.compute.confirm_resize(context, instance, migration, migration.source_compute, cast=not wait)
+        return {}
+
+    def op_revert(self, uuid, migration):
+        context = self.context()
+        self.action(context, uuid, "revertResize")
+        instance = self.instance(context, uuid)
+        instance.task_state = "resize_reverting"
+        instance.save(expected_task_state=[None])
+        migration = objects.Migration.get_by_id(context, migration)
+        migration.status = "reverting"
+        migration.save()
+        spec = objects.RequestSpec.get_by_instance_uuid(context, uuid)
+        self.compute.revert_resize(context, instance, migration, migration.dest_compute, spec)
+        return {}
+
+    def op_flavors(self, uuid):
+        instance = self.instance(self.context(), uuid, ["flavor", "system_metadata", "migration_context"])
+        fields = {name: getattr(instance, name) for name in ["memory_mb", "vcpus", "root_gb", "instance_type_id"]}
+        for name in ["flavor", "old_flavor", "new_flavor"]:
+            flavor = getattr(instance, name)
+            fields[name] = flavor and flavor.flavorid
+        fields["old_vm_state"] = instance.system_metadata.get("old_vm_state")
+        fields["context"] = instance.migration_context and instance.migration_context.migration_id
+        return fields
 
     def op_migrate(self, uuid, dest, block_migration=None):
         context = self.context()
@@ -317,7 +428,7 @@ class ControlPlane:
             asked, self.conductor.asked = self.conductor.asked, []
         return {"saves": asked}
 
-    def answer(self, command):
+    def answer(self, command, heard=True):
         number = command.pop("id", None)
         try:
             fields = getattr(self, "op_" + command.pop("op"))(**command)
@@ -331,7 +442,8 @@ class ControlPlane:
                 "code": getattr(error, "code", None),
                 "remote": getattr(error, "exc_type", None),
             }
-        emit(id=number, **fields)
+        if heard:
+            emit(id=number, **fields)
 
 
 def emit(**fields):

@@ -13,6 +13,8 @@ package struct CloudServices: Sendable {
     let provider = ProviderState()
     /// What is known of an instance's ports is read and written by one at a time.
     let refreshes = KeyedLanes()
+    /// What is told of ports that boots wait for.
+    let plugged = PluggedPorts()
 
     package init(placement: PlacementClient? = nil, images: ImageClient? = nil, network: NetworkClient? = nil) {
         self.placement = placement

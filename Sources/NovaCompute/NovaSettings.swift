@@ -17,6 +17,11 @@ package struct NovaSettings: Sendable, Hashable {
     /// Nova's `shutdown_retry_interval`.
     package var shutdownInterval: Duration = .seconds(10)
 
+    /// Nova's `vif_plugging_timeout`: how long a boot waits until its ports are connected; zero = not at all.
+    package var pluggingTimeout: Duration = .seconds(300)
+    /// Nova's `vif_plugging_is_fatal`: whether a boot fails when they are not.
+    package var pluggingIsFatal = true
+
     /// The version of the service's record: what the control plane takes the host for (Nova's compute RPC, section 1.1).
     package var serviceVersion = 64
     /// Between two signs of life.

@@ -21,6 +21,8 @@ extension NovaSettings {
         responseTimeout = nova.responseTimeout
         conductorPatience = nova.conductorPatience
         shutdownTimeout = nova.shutdownTimeout
+        pluggingTimeout = nova.pluggingTimeout
+        pluggingIsFatal = nova.pluggingIsFatal
         serviceVersion = nova.serviceVersion
         reportInterval = nova.reportInterval
         resourceInterval = nova.resourceInterval

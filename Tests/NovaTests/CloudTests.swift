@@ -6,7 +6,7 @@ import Testing
 /// Hosts whose scheduler, images and networks are a cloud's, with a conductor that is Nova's own.
 @Suite(.needsBroker, .needsNova, .timeLimit(.minutes(5)))
 struct CloudTests {
-    private static let network = "5f0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
+    static let network = "5f0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
     private static let subnet = "6a0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
     private static let imageID = "9d5f0f6e-2c8c-4cbe-9c2a-5a0f7c5f1b11"
     private static let snapshotID = "0b1c7d52-9f0f-4e0e-8a5e-64a1d0f2c3d4"
@@ -19,7 +19,10 @@ struct CloudTests {
         "updated_at": "2026-01-15T10:20:30.000000", "deleted": false, "deleted_at": nil,
     ]
 
-    private static func run(_ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void) async throws {
+    static func run(
+        _ more: [String: [String: String]] = [:],
+        _ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void
+    ) async throws {
         try await CloudServer.run { cloud in
             try await cloud.put("image", imageID, ["id": .string(imageID), "status": "active"])
             try await cloud.put("data", imageID, .string(content.base64EncodedString()))
@@ -41,6 +44,7 @@ struct CloudTests {
             for group in ["placement", "neutron", "glance"] {
                 options[group]?.merge(["status_code_retries": "1", "connect_retries": "1"]) { $1 }
             }
+            for (group, values) in more { options[group, default: [:]].merge(values) { $1 } }
             try await ControlPlane.run(conductor: true, service: true, options: options) { nova in
                 try await body(nova, cloud)
             }
@@ -64,7 +68,7 @@ struct CloudTests {
         )
     }
 
-    private static func build(
+    static func build(
         _ nova: ControlPlane,
         _ cloud: CloudServer,
         _ networks: [JSONValue]

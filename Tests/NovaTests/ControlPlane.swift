@@ -35,10 +35,12 @@ struct ControlPlane: Sendable {
     ///     what it is asked.
     ///   - service: It is Nova's own service instead.
     ///   - cap: `[upgrade_levels] compute`.
+    ///   - notifications: whether versioned notifications are sent and listened to.
     static func run(
         conductor: Bool,
         service: Bool = false,
         cap: String? = nil,
+        notifications: Bool = false,
         options: [String: [String: String]] = [:],
         _ body: @escaping @Sendable (ControlPlane) async throws -> Void
     ) async throws {
@@ -55,6 +57,7 @@ struct ControlPlane: Sendable {
                     directory,
                 ]
                 if conductor { arguments.append(service ? "--service" : "--conductor") }
+                if notifications { arguments.append("--notifications") }
                 if let cap { arguments += ["--cap", cap] }
                 try await LineProcess.run(
                     python,

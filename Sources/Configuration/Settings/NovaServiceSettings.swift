@@ -10,6 +10,9 @@ package struct NovaServiceSettings: Sendable, Hashable {
     package var responseTimeout: Duration
     package var shutdownTimeout: Duration
     package var serviceVersion: Int
+    /// Zero: no boot waits for its ports.
+    package var pluggingTimeout: Duration
+    package var pluggingIsFatal: Bool
     package var reportInterval: Duration
     package var resourceInterval: Duration
     /// Zero: never.
@@ -21,6 +24,9 @@ package struct NovaServiceSettings: Sendable, Hashable {
     package var ramAllocationRatio: Double
     package var diskAllocationRatio: Double
     package var address: String?
+    /// Without a conductor only the project's own notifications are sent, whatever this says.
+    package var notificationFormat: NovaNotificationFormat
+    package var notificationTopics: [String]
 
     init(_ reader: SettingsReader) {
         conductor = reader[NovaOptions.conductor]
@@ -30,6 +36,8 @@ package struct NovaServiceSettings: Sendable, Hashable {
         objectVersions = reader[NovaOptions.objectVersions]
         responseTimeout = reader[NovaOptions.responseTimeout]
         shutdownTimeout = reader[NovaOptions.shutdownTimeout]
+        pluggingTimeout = reader[DefaultOptions.pluggingTimeout]
+        pluggingIsFatal = reader[DefaultOptions.pluggingIsFatal]
         serviceVersion = reader[NovaOptions.serviceVersion]
         reportInterval = reader[NovaOptions.reportInterval]
         resourceInterval = reader[NovaOptions.resourceInterval]
@@ -40,6 +48,8 @@ package struct NovaServiceSettings: Sendable, Hashable {
         cpuAllocationRatio = reader[NovaOptions.cpuRatio]
         ramAllocationRatio = reader[NovaOptions.ramRatio]
         diskAllocationRatio = reader[NovaOptions.diskRatio]
+        notificationFormat = conductor == .none ? .unversioned : reader[NovaNotificationOptions.format]
+        notificationTopics = reader[NovaNotificationOptions.topics]
         let address = reader[NovaOptions.address]
         self.address = address.isEmpty ? nil : address
     }

@@ -78,13 +78,14 @@ extension NovaMethods {
     ///
     /// - Returns: `false` when it is not wanted any more.
     private func claim(_ arguments: NovaArguments, _ instance: NovaInstance) async throws -> Bool {
+        var changes = placing
+        changes["vm_state"] = .string(VMState.building.rawValue)
+        changes["task_state"] = .string(TaskState.spawning.rawValue)
+        changes["launched_on"] = .string(host)
         let outcome = try await save(
             arguments,
             instance,
-            [
-                "vm_state": .string(VMState.building.rawValue), "task_state": .string(TaskState.spawning.rawValue),
-                "host": .string(host), "node": .string(host), "launched_on": .string(host),
-            ],
+            changes,
             expected: [.scheduling, nil]
         )
         guard case .superseded(let reason) = outcome, let conductor else { return true }

@@ -128,13 +128,14 @@ extension NovaMethods {
     /// The instance is this host's from now on.
     private func takeOver(_ arguments: NovaArguments, _ instance: NovaInstance) async throws -> JSONValue {
         let info = try await operations.info(try uuid(instance))
+        var changes = placing
+        changes["power_state"] = .int(Int64(info.powerState))
+        changes["task_state"] = .null
+        changes["progress"] = 0
         try await save(
             arguments,
             instance,
-            [
-                "host": .string(host), "node": .string(host), "power_state": .int(Int64(info.powerState)),
-                "task_state": .null, "progress": 0,
-            ],
+            changes,
             expected: [.migrating]
         )
         await takePorts(instance, from: instance.host, arguments.context)

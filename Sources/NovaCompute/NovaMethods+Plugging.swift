@@ -44,6 +44,10 @@ extension NovaMethods {
         // What was told while no worker was there shows in the ports themselves.
         for port in await activePorts(uuid) { plugged.note(port, of: uuid, isPlugged: true) }
         let isFatal = settings.pluggingIsFatal
+        logger.info(
+            "waiting for ports to be connected",
+            metadata: ["instance": "\(uuid)", "ports": "\(ports.count)"]
+        )
         let problem: String
         do {
             let failed = try await withDeadline(settings.pluggingTimeout) {

@@ -155,7 +155,7 @@ struct NovaMethods: Sendable {
     ) async {
         do {
             if !plan.changes.isEmpty {
-                _ = try await conductor.save(instance, plan.changes, expected: nil, context: context)
+                _ = try await conductor.save(instance, unplacing(plan.changes), expected: nil, context: context)
             }
             await conductor.fault(failure, instance.uuid, host: host, context: context)
         } catch {

@@ -33,11 +33,16 @@ package struct NovaSettings: Sendable, Hashable {
     /// What becomes of a machine here whose record has been deleted.
     package var deletedAction = DeletedInstanceAction.reap
     /// What of the host is not for guests.
+    package var reservedCPUs = 0
     package var reservedMemoryMB = 512
     package var reservedDiskMB = 0
-    package var cpuAllocationRatio = 4.0
-    package var ramAllocationRatio = 1.0
-    package var diskAllocationRatio = 1.0
+    /// `nil`: whatever the control plane has; the initial ones are for a host that it has not.
+    package var cpuAllocationRatio: Double?
+    package var ramAllocationRatio: Double?
+    package var diskAllocationRatio: Double?
+    package var initialCPUAllocationRatio = 4.0
+    package var initialRAMAllocationRatio = 1.0
+    package var initialDiskAllocationRatio = 1.0
     /// The host's address, if it is to stand in its record.
     package var address: String?
 

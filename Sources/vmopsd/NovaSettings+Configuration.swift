@@ -28,11 +28,15 @@ extension NovaSettings {
         resourceInterval = nova.resourceInterval
         syncInterval = nova.syncInterval
         deletedAction = DeletedInstanceAction(rawValue: nova.deletedAction.rawValue) ?? .reap
+        reservedCPUs = nova.reservedCPUs
         reservedMemoryMB = nova.reservedMemoryMB
         reservedDiskMB = nova.reservedDiskMB
         cpuAllocationRatio = nova.cpuAllocationRatio
         ramAllocationRatio = nova.ramAllocationRatio
         diskAllocationRatio = nova.diskAllocationRatio
+        initialCPUAllocationRatio = nova.initialCPUAllocationRatio
+        initialRAMAllocationRatio = nova.initialRAMAllocationRatio
+        initialDiskAllocationRatio = nova.initialDiskAllocationRatio
         address = nova.address
     }
 }

@@ -92,6 +92,22 @@ struct PluggingTests {
         }
     }
 
+    private static func fails(
+        _ nova: ControlPlane,
+        _ cloud: CloudServer,
+        _ uuid: String,
+        _ reason: String
+    ) async throws {
+        try await nova.wait(uuid, "error")
+        // What users are told is written after the state.
+        try await eventually(timeout: .seconds(40), "a fault that says: \(reason)") {
+            let fault = try await nova.show(uuid)["faults"]?.arrayValue?.first
+            return fault?["message"]?.stringValue?.contains(reason) == true
+        }
+        #expect(try await cloud.state("port").isEmpty)
+        #expect(try await cloud.state("allocation").isEmpty)
+    }
+
     @Test(.needsBroker, .needsNova)
     func aMachineStartsWhenItsPortsAreConnected() async throws {
         let options = ["simulated": ["plugs_interfaces": "true"]]
@@ -139,11 +155,7 @@ struct PluggingTests {
         ]
         try await CloudTests.run(options) { nova, cloud in
             let failing = try await CloudTests.build(nova, cloud, [["network_id": .string(CloudTests.network)]])
-            try await nova.wait(failing, "error")
-            var message = try await nova.show(failing)["faults"]?.arrayValue?.first?["message"]?.stringValue ?? ""
-            #expect(message.contains("Virtual Interface creation failed"))
-            #expect(try await cloud.state("port").isEmpty)
-            #expect(try await cloud.state("allocation").isEmpty)
+            try await Self.fails(nova, cloud, failing, "Virtual Interface creation failed")
 
             var settings = nova.daemon.settings
             settings.options["DEFAULT"]?["vif_plugging_is_fatal"] = "false"
@@ -161,10 +173,7 @@ struct PluggingTests {
             try await nova.daemon.start()
             let (refused, port) = try await Self.build(nova, cloud)
             try await Self.tell(nova, refused, port, "failed")
-            try await nova.wait(refused, "error")
-            message = try await nova.show(refused)["faults"]?.arrayValue?.first?["message"]?.stringValue ?? ""
-            #expect(message.contains("could not connect \(port)"))
-            #expect(try await cloud.state("port").isEmpty)
+            try await Self.fails(nova, cloud, refused, "could not connect \(port)")
         }
     }
 }

@@ -217,7 +217,7 @@ class ControlPlane:
         if uuid is not None:
             if action is not None:
                 self.action(context, uuid, action)
-            args["instance"] = self.instance(context, uuid)
+            args["instance"] = self.instance(context.elevated(read_deleted="yes"), uuid)
         for name, value in args.items():
             if isinstance(value, dict) and "migration" in value:
                 args[name] = objects.Migration.get_by_id(context, value["migration"])
@@ -267,7 +267,7 @@ class ControlPlane:
         for action in actions:
             for event in objects.InstanceActionEventList.get_by_action(context, action.id):
                 events.append({"event": event.event, "result": event.result, "host": event.host})
-        names = ["host", "node", "launched_on", "vm_state", "task_state", "power_state", "progress", "deleted"]
+        names = ["host", "node", "compute_id", "launched_on", "vm_state", "task_state", "power_state", "progress", "deleted"]
         fields = {name: getattr(instance, name) for name in names}
         fields["launched_at"] = str(instance.launched_at) if instance.launched_at else None
         fields["terminated_at"] = str(instance.terminated_at) if instance.terminated_at else None

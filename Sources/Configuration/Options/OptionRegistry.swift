@@ -2,7 +2,8 @@
 package struct OptionRegistry: Sendable {
     package static let standard = OptionRegistry(
         [
-            DefaultOptions.all, MessagingOptions.all, NotificationOptions.all, ComputeOptions.all, ConsoleOptions.all,
+            DefaultOptions.all, NovaHostOptions.all, MessagingOptions.all, NotificationOptions.all, ComputeOptions.all,
+            ConsoleOptions.all,
             HyperVOptions.all, QEMUOptions.all, SimulatedOptions.all, PluginOptions.all, ImageOptions.all,
             ImageCacheOptions.all, MigrationOptions.all, NovaOptions.all, NovaNotificationOptions.all, CloudOptions.all,
             AdminOptions.all,

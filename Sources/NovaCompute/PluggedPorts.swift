@@ -1,4 +1,3 @@
-import Support
 import Synchronization
 
 /// What the network service tells of ports that boots wait for. From ``begin(_:)`` on nothing that is told of an
@@ -7,75 +6,91 @@ final class PluggedPorts: Sendable {
     /// More ports than a request may have; what is told of further ones is dropped.
     private static let mostPorts = 1024
 
-    private struct Boot {
-        /// Whether the port was plugged, by identifier.
-        var told: [String: Bool] = [:]
-        var isWanted: @Sendable ([String: Bool]) -> Bool = { _ in false }
-        var waiter: CheckedContinuation<Void, Never>?
+    private struct Waiter {
+        let isOver: @Sendable ([String: Bool]) -> Bool
+        let continuation: CheckedContinuation<Void, Never>
     }
 
-    private let boots = Mutex<[String: Boot]>([:])
+    private struct Boot {
+        /// The same request may come twice.
+        var count = 0
+        /// Whether the port was plugged, by identifier.
+        var told: [String: Bool] = [:]
+        var waiters: [UInt64: Waiter] = [:]
+    }
 
-    /// Boots that take notice; for tests.
-    var count: Int { boots.withLock { $0.count } }
+    private struct State {
+        var boots: [String: Boot] = [:]
+        var nextWaiter: UInt64 = 0
+    }
 
-    /// A boot begins that may come to wait. One instance has one boot at a time.
-    func begin(_ instance: String) { boots.withLock { $0[instance] = Boot() } }
+    private let state = Mutex(State())
 
+    /// Instances of which notice is taken; for tests.
+    var count: Int { state.withLock { $0.boots.count } }
+
+    /// A boot begins that may come to wait.
+    func begin(_ instance: String) { state.withLock { $0.boots[instance, default: Boot()].count += 1 } }
+
+    /// It has ended; whoever waits for it has done so before.
     func end(_ instance: String) {
-        boots.withLock { $0.removeValue(forKey: instance) }?.waiter?.resume()
+        state.withLock { state in
+            guard let boot = state.boots[instance] else { return }
+            if boot.count > 1 { state.boots[instance]?.count -= 1 } else { state.boots[instance] = nil }
+        }
     }
 
     /// - Parameter isPlugged: `false`: the network service has failed to.
     func note(_ port: String, of instance: String, isPlugged: Bool) {
-        let waiter = boots.withLock { boots -> CheckedContinuation<Void, Never>? in
-            guard var boot = boots[instance], boot.told[port] != nil || boot.told.count < Self.mostPorts else {
-                return nil
+        let over = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+            guard var boot = state.boots[instance], boot.told[port] != nil || boot.told.count < Self.mostPorts else {
+                return []
             }
             boot.told[port] = isPlugged
-            defer { boots[instance] = boot }
-            guard boot.isWanted(boot.told), let waiter = boot.waiter else { return nil }
-            boot.waiter = nil
-            return waiter
+            let over = boot.waiters.filter { $0.value.isOver(boot.told) }
+            for id in over.keys { boot.waiters[id] = nil }
+            state.boots[instance] = boot
+            return over.values.map(\.continuation)
         }
-        waiter?.resume()
+        for continuation in over { continuation.resume() }
     }
 
     /// Returns when something was told of all of the ports, or of one that it cannot be plugged and `stopsAtFailure`. To
-    /// be called between ``begin(_:)`` and ``end(_:)``, once at a time.
+    /// be called between ``begin(_:)`` and ``end(_:)``.
     ///
     /// - Returns: the ports that could not be plugged.
     /// - Throws: `CancellationError`.
     func wait(for ports: Set<String>, of instance: String, stopsAtFailure: Bool) async throws -> Set<String> {
-        let isWanted: @Sendable ([String: Bool]) -> Bool = { told in
+        let isOver: @Sendable ([String: Bool]) -> Bool = { told in
             if stopsAtFailure, ports.contains(where: { told[$0] == false }) { return true }
             return ports.allSatisfy { told[$0] != nil }
         }
+        let id = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let isOver = boots.withLock { boots in
-                    guard var boot = boots[instance], !Task.isCancelled, !isWanted(boot.told) else { return true }
-                    boot.isWanted = isWanted
-                    boot.waiter = continuation
-                    boots[instance] = boot
-                    return false
+                let isWaiting = state.withLock { state in
+                    guard let boot = state.boots[instance], !Task.isCancelled, !isOver(boot.told) else { return false }
+                    state.boots[instance]?.waiters[id] = Waiter(isOver: isOver, continuation: continuation)
+                    return true
                 }
-                if isOver { continuation.resume() }
+                if !isWaiting { continuation.resume() }
             }
         } onCancel: {
-            boots.withLock { boots -> CheckedContinuation<Void, Never>? in
-                defer { boots[instance]?.waiter = nil }
-                return boots[instance]?.waiter
-            }?.resume()
+            state.withLock { $0.boots[instance]?.waiters.removeValue(forKey: id) }?.continuation.resume()
         }
         try Task.checkCancellation()
-        let told = boots.withLock { $0[instance]?.told ?? [:] }
+        let told = told(instance)
         return ports.filter { told[$0] == false }
     }
 
     /// Those of the ports of which nothing was told.
     func missing(_ ports: Set<String>, of instance: String) -> Set<String> {
-        let told = boots.withLock { $0[instance]?.told ?? [:] }
+        let told = told(instance)
         return ports.filter { told[$0] == nil }
     }
+
+    private func told(_ instance: String) -> [String: Bool] { state.withLock { $0.boots[instance]?.told ?? [:] } }
 }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Instances that the database has in another state than their host, or no more.
-@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(5)))
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(20)))
 struct DeletedInstanceTests {
     private static let options = ["nova": ["sync_power_state_interval": "0.5", "shutdown_timeout": "1"]]
 

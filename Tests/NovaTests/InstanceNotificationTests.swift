@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Versioned notifications as a stock listener hears them, held against Nova's own classes.
-@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(5)))
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(20)))
 struct InstanceNotificationTests {
     /// What has been heard; of two queues, each in its order.
     private actor Ear {

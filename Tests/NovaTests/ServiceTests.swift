@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Hosts as services of a control plane whose conductor is Nova's own, with what that leaves in the database.
-@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(5)))
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(20)))
 struct ServiceTests {
     @Test func aHostIsRegisteredAndLivesItsLife() async throws {
         let options = [

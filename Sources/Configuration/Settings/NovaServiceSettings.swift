@@ -63,7 +63,8 @@ package struct NovaServiceSettings: Sendable, Hashable {
         notificationFormat = conductor == .none ? .unversioned : reader[NovaNotificationOptions.format]
         notificationTopics = reader[NovaNotificationOptions.topics]
         // What [DEFAULT] has where the file says nothing is no address that others reach.
-        let hasCommon = reader.table.entry(DefaultOptions.myIP.definition, host: nil) != nil
+        let common = OptionTable.Key(host: nil, option: DefaultOptions.myIP.definition.option)
+        let hasCommon = reader.table.entries[common] != nil
         let own = reader[NovaOptions.address]
         let address = own.isEmpty && hasCommon ? reader[DefaultOptions.myIP] : own
         self.address = address.isEmpty ? nil : address

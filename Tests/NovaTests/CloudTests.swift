@@ -7,7 +7,7 @@ import Testing
 @Suite(.needsBroker, .needsNova, .timeLimit(.minutes(20)))
 struct CloudTests {
     static let network = "5f0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
-    private static let subnet = "6a0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
+    static let subnet = "6a0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
     private static let imageID = "9d5f0f6e-2c8c-4cbe-9c2a-5a0f7c5f1b11"
     private static let snapshotID = "0b1c7d52-9f0f-4e0e-8a5e-64a1d0f2c3d4"
     private static let content = Data(count: 1 << 16)
@@ -19,6 +19,7 @@ struct CloudTests {
         "updated_at": "2026-01-15T10:20:30.000000", "deleted": false, "deleted_at": nil,
     ]
 
+    /// Runs hosts and cloud; `options` go over those of both.
     static func run(
         _ more: [String: [String: String]] = [:],
         _ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void
@@ -71,9 +72,12 @@ struct CloudTests {
     static func build(
         _ nova: ControlPlane,
         _ cloud: CloudServer,
-        _ networks: [JSONValue]
+        _ networks: [JSONValue],
+        _ more: JSONObject = [:]
     ) async throws -> String {
-        let uuid = try await nova.create(on: nil, ["image": image])
+        var fields = more
+        fields["image"] = image
+        let uuid = try await nova.create(on: nil, fields)
         try await claim(nova, cloud, uuid)
         try await nova.ask(
             "build",
@@ -82,7 +86,7 @@ struct CloudTests {
         return uuid
     }
 
-    private static func delete(_ nova: ControlPlane, _ uuid: String) async throws {
+    static func delete(_ nova: ControlPlane, _ uuid: String) async throws {
         try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
         try await nova.compute("terminate_instance", uuid, ["bdms": .array([])], action: "delete")
         try await eventually(timeout: .seconds(40), "the record is deleted") {

@@ -14,7 +14,7 @@ struct ControlPlane: Sendable {
         var description: String { "\(className): \(text)" }
     }
 
-    /// All of it at once would be a load that no machine is meant to bear.
+    /// All of them at once would be a load that no machine is meant to bear.
     private static let turns = Turns(4)
 
     let daemon: DaemonProcess
@@ -48,33 +48,31 @@ struct ControlPlane: Sendable {
         _ body: @escaping @Sendable (ControlPlane) async throws -> Void
     ) async throws {
         let python = try await NovaEnvironment.python()
+        await turns.enter()
+        defer { turns.leave() }
         var settings = DaemonSettings()
         settings.options["nova"] = conductor ? ["conductor": "rpc"] : ["compute_api": "true"]
         settings.options["simulated"] = ["boot_lines": "3"]
         if service { settings.options["nova"]?.merge(["service_version": "74", "report_interval": "0.5"]) { $1 } }
         for (group, values) in options { settings.options[group, default: [:]].merge(values) { $1 } }
-        let start = settings
-        try await turns.run {
-            try await DaemonProcess.run(start, waitsForService: !conductor, prepare: prepareImage) { daemon in
-                try await withTemporaryDirectory { directory in
-                    var arguments = [
-                        Checkout.peers.appending(path: "nova_control_plane.py").path, "--url", daemon.url,
-                        "--directory",
-                        directory,
-                    ]
-                    if conductor { arguments.append(service ? "--service" : "--conductor") }
-                    if notifications { arguments.append("--notifications") }
-                    if let cap { arguments += ["--cap", cap] }
-                    try await LineProcess.run(
-                        python,
-                        arguments,
-                        environment: ["PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1"]
-                    ) { process in
-                        _ = try await process.readLine(timeout: .seconds(120))
-                        // A host waits for its conductor.
-                        if conductor { try await daemon.waitForService() }
-                        try await body(ControlPlane(daemon: daemon, process: process))
-                    }
+        try await DaemonProcess.run(settings, waitsForService: !conductor, prepare: prepareImage) { daemon in
+            try await withTemporaryDirectory { directory in
+                var arguments = [
+                    Checkout.peers.appending(path: "nova_control_plane.py").path, "--url", daemon.url, "--directory",
+                    directory,
+                ]
+                if conductor { arguments.append(service ? "--service" : "--conductor") }
+                if notifications { arguments.append("--notifications") }
+                if let cap { arguments += ["--cap", cap] }
+                try await LineProcess.run(
+                    python,
+                    arguments,
+                    environment: ["PYTHONWARNINGS": "ignore", "PYTHONDONTWRITEBYTECODE": "1"]
+                ) { process in
+                    _ = try await process.readLine(timeout: .seconds(120))
+                    // A host waits for its conductor.
+                    if conductor { try await daemon.waitForService() }
+                    try await body(ControlPlane(daemon: daemon, process: process))
                 }
             }
         }

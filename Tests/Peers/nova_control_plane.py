@@ -124,7 +124,8 @@ class ControlPlane:
         )
 
     def instance(self, context, uuid, attributes=("info_cache", "metadata", "system_metadata", "flavor")):
-        return objects.Instance.get_by_uuid(context, uuid, expected_attrs=list(attributes))
+        """Also one that is deleted."""
+        return objects.Instance.get_by_uuid(context.elevated(read_deleted="yes"), uuid, expected_attrs=list(attributes))
 
     def op_conductor(self, serve):
         if self.process is not None:
@@ -217,7 +218,7 @@ class ControlPlane:
         if uuid is not None:
             if action is not None:
                 self.action(context, uuid, action)
-            args["instance"] = self.instance(context.elevated(read_deleted="yes"), uuid)
+            args["instance"] = self.instance(context, uuid)
         for name, value in args.items():
             if isinstance(value, dict) and "migration" in value:
                 args[name] = objects.Migration.get_by_id(context, value["migration"])

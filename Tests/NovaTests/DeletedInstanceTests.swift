@@ -18,7 +18,7 @@ struct DeletedInstanceTests {
     }
 
     private static func restart(_ nova: ControlPlane, _ action: String, every interval: String) async throws {
-        try await nova.daemon.terminate()
+        try await nova.daemon.kill()
         var settings = nova.daemon.settings
         settings.options["nova"]?["running_deleted_instance_action"] = action
         settings.options["nova"]?["sync_power_state_interval"] = interval
@@ -31,7 +31,7 @@ struct DeletedInstanceTests {
             let uuid = try await nova.boot()
             // The database has the say about whether it runs; it is asked regularly.
             try await nova.ask("alter", ["uuid": .string(uuid), "fields": ["vm_state": "stopped", "power_state": 4]])
-            try await eventually(timeout: .seconds(40), "the machine is switched off") {
+            try await eventually(timeout: .seconds(120), "the machine is switched off") {
                 try await !Self.isRunning(nova, uuid)
             }
             let deleted = try await nova.boot()
@@ -49,14 +49,14 @@ struct DeletedInstanceTests {
             #expect(try await Self.isRunning(nova, deleted))
 
             try await Self.restart(nova, "shutdown", every: "0.5")
-            try await eventually(timeout: .seconds(40), "the machine is switched off") {
+            try await eventually(timeout: .seconds(120), "the machine is switched off") {
                 try await !Self.isRunning(nova, deleted)
             }
             #expect(Self.isHere(nova, deleted))
             #expect(Self.isHere(nova, uuid))
 
             try await Self.restart(nova, "reap", every: "0.5")
-            try await eventually(timeout: .seconds(40), "the machine is removed") { !Self.isHere(nova, deleted) }
+            try await eventually(timeout: .seconds(120), "the machine is removed") { !Self.isHere(nova, deleted) }
             #expect(Self.isHere(nova, uuid))
         }
     }

@@ -74,7 +74,7 @@ struct PluggingTests {
 
     private static func port(_ cloud: CloudServer) async throws -> String {
         var found: String?
-        try await eventually(timeout: .seconds(40), "a port is made") {
+        try await eventually(timeout: .seconds(120), "a port is made") {
             found = try await cloud.state("port").first?.key
             return found != nil
         }
@@ -97,7 +97,7 @@ struct PluggingTests {
     private static func delete(_ nova: ControlPlane, _ cloud: CloudServer, _ uuid: String) async throws {
         try await nova.ask("alter", ["uuid": .string(uuid), "fields": ["task_state": "deleting"]])
         try await nova.compute("terminate_instance", uuid, ["bdms": .array([])], action: "delete")
-        try await eventually(timeout: .seconds(40), "the instance and its port are gone") {
+        try await eventually(timeout: .seconds(120), "the instance and its port are gone") {
             let isDeleted = try await nova.show(uuid)["deleted"] == true
             let ports = try await cloud.state("port")
             return isDeleted && ports.isEmpty
@@ -112,7 +112,7 @@ struct PluggingTests {
     ) async throws {
         try await nova.wait(uuid, "error")
         // What users are told is written after the state.
-        try await eventually(timeout: .seconds(40), "a fault that says: \(reason)") {
+        try await eventually(timeout: .seconds(120), "a fault that says: \(reason)") {
             let fault = try await nova.show(uuid)["faults"]?.arrayValue?.first
             return fault?["message"]?.stringValue?.contains(reason) == true
         }

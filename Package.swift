@@ -255,7 +255,13 @@ let package = Package(
             ]
         ),
         tests("NovaObjectsTests", ["NovaObjects", "JSONCodec", "Support"]),
-        tests("NovaTests", ["JSONCodec", "NovaCompute", "NovaObjects", "Support", subprocess]),
+        tests(
+            "NovaTests",
+            [
+                "DaemonBench", "HostBackend", "JSONCodec", "NovaCompute", "NovaObjects", "OpenStackAPI", "Support",
+                subprocess,
+            ]
+        ),
         tests("ArchitectureTests", []),
         tests("HarnessTests", ["Support"]),
         tests("PythonPluginTests", []),

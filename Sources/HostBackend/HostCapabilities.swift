@@ -26,6 +26,8 @@ package struct Capability: RawRepresentable, Sendable, Hashable, Comparable {
     package static let migratePaused = Capability(rawValue: "migrate.live.paused")
     package static let coldMigration = Capability(rawValue: "migrate.cold")
     package static let events = Capability(rawValue: "host.events")
+    /// The network service notices when an interface is plugged, and connects its port then.
+    package static let networkPlugged = Capability(rawValue: "network.plugged")
     package static let consoleOutput = Capability(rawValue: "console.output")
     package static let consoleInput = Capability(rawValue: "console.input")
     /// Output printed while nobody reads is kept, and read after reconnecting.

@@ -13,6 +13,8 @@ package struct CloudServices: Sendable {
     let provider = ProviderState()
     /// What is known of an instance's ports is read and written by one at a time.
     let refreshes = KeyedLanes()
+    /// What is told of ports that boots wait for.
+    let plugged = PluggedPorts()
 
     package init(placement: PlacementClient? = nil, images: ImageClient? = nil, network: NetworkClient? = nil) {
         self.placement = placement
@@ -25,6 +27,7 @@ package struct CloudServices: Sendable {
 final class ProviderState: Sendable {
     private struct State {
         var uuid: String?
+        var node: Int64?
         var isDisabled = false
         /// Consumers that seemed to have no right to what they hold.
         var suspects: Set<String> = []
@@ -38,6 +41,12 @@ final class ProviderState: Sendable {
     var uuid: String? {
         get { state.withLock { $0.uuid } }
         set { state.withLock { $0.uuid = newValue } }
+    }
+
+    /// The number of the compute node's record; `nil` until the host is registered.
+    var node: Int64? {
+        get { state.withLock { $0.node } }
+        set { state.withLock { $0.node = newValue } }
     }
 
     /// Whether an operator keeps new instances away.

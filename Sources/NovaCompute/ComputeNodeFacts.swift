@@ -17,8 +17,27 @@ struct ComputeNodeFacts: Sendable {
     let uptime: String
     let settings: NovaSettings
 
-    /// Everything but the identity.
+    /// Everything but the identity; of ratios only those that are the host's to say.
     func fields() throws(NovaObjectError) -> JSONObject {
+        var fields = try capacity()
+        for (name, ratio, _) in Self.ratios(settings) { if let ratio { fields[name] = .double(ratio) } }
+        return fields
+    }
+
+    /// What a new record has beside ``fields()``.
+    static func initialFields(_ settings: NovaSettings) -> JSONObject {
+        JSONObject(ratios(settings).filter { $0.ratio == nil }.map { ($0.name, .double($0.initial)) })
+    }
+
+    private static func ratios(_ settings: NovaSettings) -> [(name: String, ratio: Double?, initial: Double)] {
+        [
+            ("cpu_allocation_ratio", settings.cpuAllocationRatio, settings.initialCPUAllocationRatio),
+            ("ram_allocation_ratio", settings.ramAllocationRatio, settings.initialRAMAllocationRatio),
+            ("disk_allocation_ratio", settings.diskAllocationRatio, settings.initialDiskAllocationRatio),
+        ]
+    }
+
+    private func capacity() throws(NovaObjectError) -> JSONObject {
         let memoryUsed = settings.reservedMemoryMB + used.memoryMB
         let diskUsed = (settings.reservedDiskMB + 1023) / 1024 + used.diskGB
         return [
@@ -35,9 +54,6 @@ struct ComputeNodeFacts: Sendable {
             ],
             "supported_hv_specs": .array([hypervisor.primitive]),
             "pci_device_pools": settings.versions.make("PciDevicePoolList", ["objects": .array([])]).primitive,
-            "cpu_allocation_ratio": .double(settings.cpuAllocationRatio),
-            "ram_allocation_ratio": .double(settings.ramAllocationRatio),
-            "disk_allocation_ratio": .double(settings.diskAllocationRatio),
             "host_ip": settings.address.map(JSONValue.string) ?? .null,
         ]
     }

@@ -107,6 +107,7 @@ extension ComputeService {
         let identifier = uuid ?? UniqueID.makeDashed()
         if uuid == nil { try await identity.write(identifier) }
         var fields = fields
+        for field in ComputeNodeFacts.initialFields(settings) { fields[field.key] = field.value }
         fields["uuid"] = .string(identifier)
         fields["host"] = .string(host)
         fields["hypervisor_hostname"] = .string(host)

@@ -14,6 +14,8 @@ import VMOps
 package final class ComputeService: Sendable {
     private static let firstPause = Duration.milliseconds(250)
     private static let longestPause = Duration.seconds(5)
+    /// Between two attempts at what somebody has to put right.
+    private static let longestRefusedPause = Duration.seconds(60)
     /// How often a machine that changed is looked at while Nova is busy with it, before the next comparison of all.
     private static let looks = 20
     private static let lookPause = Duration.seconds(2)
@@ -26,10 +28,12 @@ package final class ComputeService: Sendable {
     let logger: Logger
     /// Machines that a look is due for.
     private let looking = Mutex<Set<InstanceUUID>>([])
-    private let registered: AsyncThrowingStream<Never, any Error>
-    private let registration: AsyncThrowingStream<Never, any Error>.Continuation
+    /// The first refusal, if there is one, and then that the host is registered.
+    private let outcomes: AsyncStream<ComputeServiceError?>
+    private let outcome: AsyncStream<ComputeServiceError?>.Continuation
+    private let refused = Mutex<ComputeServiceError?>(nil)
 
-    var host: String { methods.host }
+    package var host: String { methods.host }
     var operations: VMOps { methods.operations }
     var settings: NovaSettings { methods.settings }
 
@@ -49,7 +53,7 @@ package final class ComputeService: Sendable {
         self.changes = changes
         self.openRequests = openRequests
         self.logger = logger
-        (registered, registration) = AsyncThrowingStream.makeStream(of: Never.self)
+        (outcomes, outcome) = AsyncStream.makeStream(of: ComputeServiceError?.self)
     }
 
     /// The uuid of the instance that a request is about, in whichever of the two interfaces.
@@ -59,17 +63,31 @@ package final class ComputeService: Sendable {
             ?? request.args["instance_uuid"]?.stringValue
     }
 
-    /// Returns when the host is registered, or the task is cancelled. To be called once.
+    /// Returns when the host is registered, or cannot be as things are, or the task is cancelled. To be called once.
     ///
-    /// - Throws: ``ComputeServiceError`` when it cannot be.
-    package func waitUntilRegistered() async throws {
-        for try await _ in registered {}
+    /// - Returns: why it cannot be. It is tried again with pauses.
+    package func untilDecided() async -> ComputeServiceError? {
+        for await outcome in outcomes { return outcome }
+        return nil
     }
+
+    /// Returns when a host is registered that could not be at first. To be called once, after ``untilDecided()``.
+    ///
+    /// - Returns: `false` when the service or the task has ended before.
+    package func untilRegistered() async -> Bool {
+        for await outcome in outcomes where outcome == nil { return true }
+        return false
+    }
+
+    /// Why the host is not registered; `nil` when it is, or nothing is wrong so far.
+    package var refusal: ComputeServiceError? { refused.withLock { $0 } }
 
     /// Registers the host, then reports until the task is cancelled.
     package func run() async {
-        guard let (records, later) = await begin() else { return }
-        registration.finish()
+        guard let (records, later) = await begin() else { return outcome.finish() }
+        methods.cloud.provider.node = records.node["id"]?.intValue
+        outcome.yield(nil)
+        outcome.finish()
         logger.info("registered with the control plane", metadata: ["node": "\(records.nodeUUID)"])
         await withDiscardingTaskGroup { group in
             group.addTask { await self.reportRegularly(records) }
@@ -84,32 +102,45 @@ package final class ComputeService: Sendable {
         }
     }
 
-    /// - Returns: `nil` when the host cannot be registered, or is not to be any more.
+    /// - Returns: `nil` when the host is not to be registered any more.
     private func begin() async -> (
         records: ServiceRecords, later: [(instance: NovaInstance, action: Reconciliation.Action)]
     )? {
         var pauses = Backoff(initial: Self.firstPause, maximum: Self.longestPause)
+        var refusedPauses = Backoff(initial: .seconds(1), maximum: Self.longestRefusedPause)
         var isTold = false
         while true {
             do {
                 try await conductor.ping()
                 let records = try await register()
-                return (records, try await reconcile())
+                let later = try await reconcile()
+                refused.withLock { $0 = nil }
+                return (records, later)
             } catch let error as ComputeServiceError {
-                logger.critical("not registered with the control plane", metadata: ["error": "\(error)"])
-                registration.finish(throwing: error)
-                return nil
+                refuse(error)
+                try? await Task.sleep(for: refusedPauses.next())
+                if Task.isCancelled { return nil }
+                continue
             } catch {
-                if Task.isCancelled {
-                    registration.finish(throwing: CancellationError())
-                    return nil
-                }
+                if Task.isCancelled { return nil }
                 let level: Logger.Level = isTold ? .debug : .warning
                 isTold = true
                 logger.log(level: level, "waiting for the conductor", metadata: ["error": "\(error)"])
             }
             try? await Task.sleep(for: pauses.next())
         }
+    }
+
+    /// The first refusal is told to whoever waits, a new one only to the log.
+    private func refuse(_ error: ComputeServiceError) {
+        let before = refused.withLock { refused in
+            defer { refused = error }
+            return refused
+        }
+        if before?.message != error.message {
+            logger.critical("not registered with the control plane", metadata: ["error": "\(error)"])
+        }
+        if before == nil { outcome.yield(error) }
     }
 
     /// One call after the other, until the task is cancelled.

@@ -16,6 +16,7 @@ package struct NovaEndpoint: RPCEndpoint {
     ///   - conductor: `nil`: nothing is saved anywhere; calls are answered all the same.
     ///   - caller: reaches other computes.
     ///   - cloud: the services beside the conductor; one value for all endpoints and services of a host.
+    ///   - notifier: tells of operations by Nova's versioned notifications, if there is a conductor; `nil`: nobody does.
     ///   - allowedMethods: the only methods that callers may use; empty = all. Asked with each request.
     package init(
         operations: VMOps,
@@ -25,6 +26,7 @@ package struct NovaEndpoint: RPCEndpoint {
         settings: NovaSettings,
         allowedMethods: @escaping @Sendable () -> Set<String> = { [] },
         injectsPasswords: @escaping @Sendable () -> Bool,
+        notifier: InstanceNotifier? = nil,
         logger: Logger
     ) {
         table = NovaMethods(
@@ -34,6 +36,7 @@ package struct NovaEndpoint: RPCEndpoint {
             cloud: cloud,
             settings: settings,
             injectsPasswords: injectsPasswords,
+            notifier: notifier,
             logger: logger
         )
         methods = Dictionary(uniqueKeysWithValues: table.all.map { ($0.name, $0) })

@@ -41,10 +41,15 @@ extension NovaMethods {
             }
         ) {
             guard try await claim(arguments, instance) else { return .null }
+            let subject = subject(arguments)
+            await tell(subject, .start, arguments, instance)
+            cloud.plugged.begin(instance.uuid)
+            defer { cloud.plugged.end(instance.uuid) }
             let interfaces = try await cloud.refreshes.lane(instance.uuid).run {
                 try await allocateNetworks(arguments, instance)
             }
-            let request = try spawnRequest(arguments, instance, interfaces)
+            var request = try spawnRequest(arguments, instance, interfaces)
+            request.readiness = plugging(instance, interfaces)
             let info = try await operations.spawn(request, arguments.operation)
             let outcome = try await save(
                 arguments,
@@ -61,6 +66,9 @@ extension NovaMethods {
                     "instance built while its state changed",
                     metadata: ["instance": "\(instance.uuid)", "reason": "\(reason)"]
                 )
+                await tellSuperseded(reason, arguments, instance)
+            } else {
+                await tell(subject, .end, arguments, instance)
             }
             return .null
         }
@@ -70,13 +78,14 @@ extension NovaMethods {
     ///
     /// - Returns: `false` when it is not wanted any more.
     private func claim(_ arguments: NovaArguments, _ instance: NovaInstance) async throws -> Bool {
+        var changes = placing
+        changes["vm_state"] = .string(VMState.building.rawValue)
+        changes["task_state"] = .string(TaskState.spawning.rawValue)
+        changes["launched_on"] = .string(host)
         let outcome = try await save(
             arguments,
             instance,
-            [
-                "vm_state": .string(VMState.building.rawValue), "task_state": .string(TaskState.spawning.rawValue),
-                "host": .string(host), "node": .string(host), "launched_on": .string(host),
-            ],
+            changes,
             expected: [.scheduling, nil]
         )
         guard case .superseded(let reason) = outcome, let conductor else { return true }
@@ -149,6 +158,7 @@ extension NovaMethods {
     }
 
     private func terminate(_ arguments: NovaArguments, _ instance: NovaInstance) async throws -> JSONValue {
+        await tell("shutdown", .start, arguments, instance)
         let given = cloud.network == nil ? [] : try await givenPorts(instance, arguments.context)
         try await operations.destroy(
             try uuid(instance),
@@ -158,6 +168,7 @@ extension NovaMethods {
             arguments.operation
         )
         try await releaseNetworks(instance, given: given, arguments.context)
+        await tell("shutdown", .end, arguments, instance)
         guard let conductor else { return .null }
         // No state is expected: whoever wants it deleted wins.
         let outcome = try await conductor.save(

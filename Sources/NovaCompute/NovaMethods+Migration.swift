@@ -94,6 +94,7 @@ extension NovaMethods {
         _ destination: String,
         _ migration: NovaObject?
     ) async throws {
+        await tell("live_migration_post", .start, arguments, instance)
         await activatePorts(instance, on: destination)
         do {
             try await postAtDestination(arguments, destination)
@@ -112,6 +113,7 @@ extension NovaMethods {
         }
         try await note(.completed, migration, arguments)
         await freeAllocations(of: migration)
+        await tell("live_migration_post", .end, arguments, instance)
     }
 
     private func postAtDestination(_ arguments: NovaArguments, _ destination: String) async throws {
@@ -145,6 +147,7 @@ extension NovaMethods {
         _ error: any Error
     ) async {
         let failure = RemoteFailure.from(error)
+        await tell("live_migration_rollback", .start, arguments, instance)
         await returnAllocations(of: migration, to: instance)
         await dropBindings(instance, of: destination)
         do {
@@ -163,6 +166,7 @@ extension NovaMethods {
         } catch {
             logger.error("failed migration not told", metadata: ["error": "\(error)", "failure": "\(failure)"])
         }
+        await tell("live_migration_rollback", .end, arguments, instance)
     }
 
     /// Saves what the migration has come to.

@@ -92,9 +92,12 @@ extension NovaMethods {
             // The hosts' own protocol prepares the rest, once the source has begun.
             reading("pre_live_migration", ["instance", "migrate_data"]) { [self] arguments in
                 var data = try arguments.migrateData("migrate_data")
-                let uuid = try uuid(try await instance(arguments))
+                let instance = try await instance(arguments)
+                await tell("live_migration_pre", .start, arguments, instance)
+                let uuid = try uuid(instance)
                 if let info = try await operations.presentInfo(uuid) { throw OperationError.exists(info.name) }
                 data.isPrepared = true
+                await tell("live_migration_pre", .end, arguments, instance)
                 return data.object(versions).primitive
             },
             mutating("post_live_migration_at_destination", ["instance"]) { [self] arguments in
@@ -104,7 +107,12 @@ extension NovaMethods {
                 }
             },
             // The source has told the destination by the hosts' own protocol, or will.
-            reading("rollback_live_migration_at_destination") { _ in .null },
+            reading("rollback_live_migration_at_destination") { [self] arguments in
+                let instance = try await instance(arguments)
+                await tell("live_migration_rollback_dest", .start, arguments, instance)
+                await tell("live_migration_rollback_dest", .end, arguments, instance)
+                return .null
+            },
             reading("drop_move_claim_at_destination") { _ in .null },
             // No volume is connected for an instance that is not here.
             reading("remove_volume_connection", ["instance", "volume_id"]) { [self] arguments in
@@ -120,13 +128,14 @@ extension NovaMethods {
     /// The instance is this host's from now on.
     private func takeOver(_ arguments: NovaArguments, _ instance: NovaInstance) async throws -> JSONValue {
         let info = try await operations.info(try uuid(instance))
+        var changes = placing
+        changes["power_state"] = .int(Int64(info.powerState))
+        changes["task_state"] = .null
+        changes["progress"] = 0
         try await save(
             arguments,
             instance,
-            [
-                "host": .string(host), "node": .string(host), "power_state": .int(Int64(info.powerState)),
-                "task_state": .null, "progress": 0,
-            ],
+            changes,
             expected: [.migrating]
         )
         await takePorts(instance, from: instance.host, arguments.context)

@@ -238,6 +238,7 @@ extension NovaMethods {
         guard cloud.network != nil else { return }
         var changed: [String: NovaInstance] = [:]
         let events = arguments["events"]?.arrayValue ?? []
+        notePlugged(events)
         for value in arguments["instances"]?.arrayValue ?? [] {
             let instance = try NovaInstance(value)
             let isConcerned = events.contains { event in

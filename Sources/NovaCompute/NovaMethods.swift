@@ -14,6 +14,8 @@ struct NovaMethods: Sendable {
     let cloud: CloudServices
     let settings: NovaSettings
     let injectsPasswords: @Sendable () -> Bool
+    /// `nil`: nobody is told by Nova's notifications.
+    let notifier: InstanceNotifier?
     let logger: Logger
 
     var host: String { operations.host }
@@ -127,8 +129,11 @@ struct NovaMethods: Sendable {
         }
         let event = event ?? arguments.request.method
         await conductor.eventStarted(event, instance.uuid, host: host, context: arguments.context)
+        let subject = subject(arguments).flatMap { $0.tellsItself ? nil : $0 }
+        await tell(subject, .start, arguments, instance)
         do {
             let result = try await body()
+            await tell(subject, .end, arguments, instance)
             await conductor.eventEnded(event, instance.uuid, problem: nil, context: arguments.context)
             return result
         } catch {
@@ -137,6 +142,7 @@ struct NovaMethods: Sendable {
             await Task { [self] in
                 await undo()
                 await tell(failure, conductor, instance, plan, arguments.context)
+                await tell(failure, arguments, instance)
                 await conductor.eventEnded(event, instance.uuid, problem: "\(failure)", context: arguments.context)
             }.value
             throw failure
@@ -152,7 +158,7 @@ struct NovaMethods: Sendable {
     ) async {
         do {
             if !plan.changes.isEmpty {
-                _ = try await conductor.save(instance, plan.changes, expected: nil, context: context)
+                _ = try await conductor.save(instance, unplacing(plan.changes), expected: nil, context: context)
             }
             await conductor.fault(failure, instance.uuid, host: host, context: context)
         } catch {

@@ -17,6 +17,11 @@ package struct NovaSettings: Sendable, Hashable {
     /// Nova's `shutdown_retry_interval`.
     package var shutdownInterval: Duration = .seconds(10)
 
+    /// Nova's `vif_plugging_timeout`: how long a boot waits until its ports are connected; zero = not at all.
+    package var pluggingTimeout: Duration = .seconds(300)
+    /// Nova's `vif_plugging_is_fatal`: whether a boot fails when they are not.
+    package var pluggingIsFatal = true
+
     /// The version of the service's record: what the control plane takes the host for (Nova's compute RPC, section 1.1).
     package var serviceVersion = 64
     /// Between two signs of life.
@@ -28,11 +33,16 @@ package struct NovaSettings: Sendable, Hashable {
     /// What becomes of a machine here whose record has been deleted.
     package var deletedAction = DeletedInstanceAction.reap
     /// What of the host is not for guests.
+    package var reservedCPUs = 0
     package var reservedMemoryMB = 512
     package var reservedDiskMB = 0
-    package var cpuAllocationRatio = 4.0
-    package var ramAllocationRatio = 1.0
-    package var diskAllocationRatio = 1.0
+    /// `nil`: whatever the control plane has; the initial ones are for a host that it has not.
+    package var cpuAllocationRatio: Double?
+    package var ramAllocationRatio: Double?
+    package var diskAllocationRatio: Double?
+    package var initialCPUAllocationRatio = 4.0
+    package var initialRAMAllocationRatio = 1.0
+    package var initialDiskAllocationRatio = 1.0
     /// The host's address, if it is to stand in its record.
     package var address: String?
 

@@ -19,16 +19,23 @@ struct ProviderFacts: Sendable {
 
     var provider: PlacementProvider {
         var inventories: [String: PlacementInventory] = [:]
-        inventories["VCPU"] = inventory(host.vcpus, reserved: 0, settings.cpuAllocationRatio)
+        inventories["VCPU"] = inventory(
+            host.vcpus,
+            reserved: settings.reservedCPUs,
+            settings.cpuAllocationRatio,
+            initial: settings.initialCPUAllocationRatio
+        )
         inventories["MEMORY_MB"] = inventory(
             host.memoryMB,
             reserved: settings.reservedMemoryMB,
-            settings.ramAllocationRatio
+            settings.ramAllocationRatio,
+            initial: settings.initialRAMAllocationRatio
         )
         inventories["DISK_GB"] = inventory(
             host.diskGB,
             reserved: (settings.reservedDiskMB + 1023) / 1024,
-            settings.diskAllocationRatio
+            settings.diskAllocationRatio,
+            initial: settings.initialDiskAllocationRatio
         )
         return PlacementProvider(
             uuid: uuid,
@@ -40,7 +47,13 @@ struct ProviderFacts: Sendable {
     }
 
     /// The service takes no inventory of nothing, and none of which more is kept back than there is.
-    private func inventory(_ total: Int, reserved: Int, _ ratio: Double) -> PlacementInventory? {
-        total > 0 ? PlacementInventory(total: total, reserved: min(reserved, total), allocationRatio: ratio) : nil
+    private func inventory(_ total: Int, reserved: Int, _ ratio: Double?, initial: Double) -> PlacementInventory? {
+        guard total > 0 else { return nil }
+        return PlacementInventory(
+            total: total,
+            reserved: min(reserved, total),
+            allocationRatio: ratio ?? initial,
+            keepsRatio: ratio == nil
+        )
     }
 }

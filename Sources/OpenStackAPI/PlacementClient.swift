@@ -55,18 +55,18 @@ package struct PlacementClient: Sendable {
         let path = "/resource_providers/\(wanted.uuid)"
         let inventories = try await send("GET", path + "/inventories").body
         let present = inventories["inventories"]?.objectValue ?? [:]
+        let offered = wanted.inventories.map { ($0.key, $0.value.over(present[$0.key])) }.sorted { $0.0 < $1.0 }
+        let wantedNow = Dictionary(uniqueKeysWithValues: offered)
         let isSame =
-            present.count == wanted.inventories.count
-            && present.allSatisfy { wanted.inventories[$0.key]?.isSame(as: $0.value) == true }
+            present.count == offered.count
+            && present.allSatisfy { wantedNow[$0.key]?.isSame(as: $0.value) == true }
         if !isSame {
             _ = try await send(
                 "PUT",
                 path + "/inventories",
                 [
                     "resource_provider_generation": inventories["resource_provider_generation"] ?? 0,
-                    "inventories": .object(
-                        JSONObject(wanted.inventories.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) })
-                    ),
+                    "inventories": .object(JSONObject(offered.map { ($0.0, $0.1.json) })),
                 ]
             )
         }

@@ -6,9 +6,18 @@ package struct PlacementInventory: Sendable, Hashable {
     package var reserved: Int
     package var maximumUnit: Int
     package var allocationRatio: Double
+    /// Whether a ratio that the service has already stays, which an operator may have set.
+    package var keepsRatio: Bool
 
-    package init(total: Int, reserved: Int = 0, maximumUnit: Int? = nil, allocationRatio: Double = 1) {
+    package init(
+        total: Int,
+        reserved: Int = 0,
+        maximumUnit: Int? = nil,
+        allocationRatio: Double = 1,
+        keepsRatio: Bool = false
+    ) {
         self.total = total
+        self.keepsRatio = keepsRatio
         self.reserved = reserved
         self.maximumUnit = maximumUnit ?? total
         self.allocationRatio = allocationRatio
@@ -19,6 +28,14 @@ package struct PlacementInventory: Sendable, Hashable {
             "total": .int(Int64(total)), "reserved": .int(Int64(reserved)), "min_unit": 1,
             "max_unit": .int(Int64(max(maximumUnit, 1))), "step_size": 1, "allocation_ratio": .double(allocationRatio),
         ]
+    }
+
+    /// The inventory as it is to be written over what the service has.
+    func over(_ present: JSONValue?) -> PlacementInventory {
+        guard keepsRatio, let ratio = present?["allocation_ratio"]?.doubleValue else { return self }
+        var inventory = self
+        inventory.allocationRatio = ratio
+        return inventory
     }
 
     /// Whether the service has the same.

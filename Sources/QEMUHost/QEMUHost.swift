@@ -83,6 +83,7 @@ package final class QEMUHost: HostBackend {
         ]
         if disks.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing, .checkpoint]) }
         if disks.hasXorriso { flags.insert(.configDriveISO) }
+        if settings.network == .tap { flags.insert(.networkPlugged) }
         return HostCapabilities(
             flags: flags,
             diskFormats: disks.diskFormats,

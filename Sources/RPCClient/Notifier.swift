@@ -83,13 +83,16 @@ package final class Notifier: Sendable {
     ///   - eventType: dotted, like `instance.power_on.start`.
     ///   - context: of the request it belongs to; what must not travel is taken out.
     ///   - publisherID: `service.host` by convention.
+    ///   - topics: other than those of the settings.
     package func notify(
         _ priority: Notification.Priority,
         _ eventType: String,
         payload: JSONValue,
         context: JSONObject = [:],
-        publisherID: String?
+        publisherID: String?,
+        topics: [String]? = nil
     ) {
+        let topics = topics ?? settings.topics
         let time = WireTime.now()
         let notification = Notification(
             messageID: UniqueID.makeDashed(),
@@ -106,10 +109,10 @@ package final class Notifier: Sendable {
             do {
                 body = try notification.encode(driver: driver)
             } catch {
-                drop(settings.topics.count, "\(eventType) cannot be written as JSON: \(error)")
+                drop(topics.count, "\(eventType) cannot be written as JSON: \(error)")
                 continue
             }
-            for topic in settings.topics { admit(body, topic, priority) }
+            for topic in topics { admit(body, topic, priority) }
         }
     }
 

@@ -19,3 +19,19 @@ package struct RPCWorkerStatus: Sendable {
     /// All sessions serve.
     package var isReady: Bool { !isStopping && !sessions.isEmpty && sessions.allSatisfy(\.isReady) }
 }
+
+extension RPCWorkerStatus {
+    /// Several workers as if they were one; none at all is not ready.
+    package init(of workers: [RPCWorkerStatus]) {
+        self.init(
+            sessions: workers.flatMap(\.sessions),
+            running: workers.reduce(0) { $0 + $1.running },
+            queued: workers.reduce(0) { $0 + $1.queued },
+            held: workers.reduce(0) { $0 + $1.held },
+            repliesOwed: workers.reduce(0) { $0 + $1.repliesOwed },
+            monitoredCalls: workers.reduce(0) { $0 + $1.monitoredCalls },
+            outstanding: workers.reduce(0) { $0 + $1.outstanding },
+            isStopping: workers.contains(where: \.isStopping)
+        )
+    }
+}

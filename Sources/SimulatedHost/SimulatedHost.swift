@@ -95,6 +95,7 @@ package final class SimulatedHost: HostBackend {
         ]
         if disks.hasQemuImg { flags.formUnion([.copyOnWriteDisks, .resizeDifferencing]) }
         if disks.hasXorriso { flags.insert(.configDriveISO) }
+        if settings.plugsInterfaces { flags.insert(.networkPlugged) }
         return HostCapabilities(
             flags: flags.filter { !settings.withoutCapabilities.contains($0.rawValue) },
             diskFormats: disks.diskFormats,

@@ -37,6 +37,8 @@ package struct SimulatedSettings: Sendable, Hashable {
     /// `sync_state`: whether the machines' state files also survive a power cut. Without it they survive the death of
     /// the process at any moment, and cost no disk flush per operation.
     package var syncState = true
+    /// `plugs_interfaces`: whether the host says of itself that a network service connects what it plugs.
+    package var plugsInterfaces = false
     /// `without_capabilities`: names of capabilities that the host is to lack.
     package var withoutCapabilities: Set<String> = []
     /// `qemu_img_cmd` of the group `hyperv`.
@@ -63,6 +65,7 @@ package struct SimulatedSettings: Sendable, Hashable {
         case "foreign_machines": foreignMachines = list(value)
         case "console_buffer_bytes": consoleBufferBytes = try number(name, value, 1024...(1 << 30))
         case "sync_state": syncState = try boolean(name, value)
+        case "plugs_interfaces": plugsInterfaces = try boolean(name, value)
         case "without_capabilities": withoutCapabilities = Set(list(value))
         default: return false
         }

@@ -69,6 +69,7 @@ extension OperationError.Code {
     package static let interfaceAttachFailed = Self("InterfaceAttachFailed", 400)
     package static let interfaceDetachFailed = Self("InterfaceDetachFailed", 400)
     package static let virtualInterfacePlug = Self("VirtualInterfacePlugException", 500)
+    package static let virtualInterfaceCreate = Self("VirtualInterfaceCreateException", 500)
     package static let invalidInput = Self("InvalidInput", 400)
     package static let hypervisorUnavailable = Self("HypervisorUnavailable", 500)
     package static let forbidden = Self("Forbidden", 403)

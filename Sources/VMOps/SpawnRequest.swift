@@ -16,6 +16,9 @@ package struct SpawnRequest: Sendable {
     package var interfaces: [NetworkInterface]
     package var volumes: [VolumeConnection]
     package var powerOn: Bool
+    /// Returns when the machine, which is defined and plugged by then, may be started; throws when it is not to be. `nil` =
+    /// at once. Cancelled when the instance is to be removed.
+    package var readiness: (@Sendable () async throws -> Void)?
     /// Whether the instance gets a config drive.
     package var configDrive: Bool
     /// The config drive's content; may hold the admin password.

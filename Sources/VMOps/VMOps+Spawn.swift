@@ -117,9 +117,25 @@ extension VMOps {
             }
         }
         if request.powerOn {
+            if let readiness = request.readiness { try await wait(readiness, instance) }
             try await start(instance, from: .off, failure: .instanceDeployFailure)
         }
         _ = instance.update { $0.state = request.powerOn ? .running : .off }
+    }
+
+    private func wait(_ readiness: @escaping @Sendable () async throws -> Void, _ instance: Instance) async throws {
+        let interruption = instance.beginInterruptible()
+        defer { instance.endInterruptible() }
+        do {
+            try await interruption.cancelling(readiness)
+        } catch is CancellationError {
+            try Task.checkCancellation()
+            throw OperationError(
+                .instanceDeployFailure,
+                "Failed to deploy instance: \(interruption.reason ?? "not started")",
+                details: ["reason": interruption.reason ?? "not started"]
+            )
+        }
     }
 
     /// The machine as it is to be defined on a host.

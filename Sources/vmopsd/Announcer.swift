@@ -15,8 +15,9 @@ struct Announcer: Service {
         try await cancelWhenGracefulShutdown {
             do {
                 try await worker.waitUntilReady()
-                logger.info("serving", metadata: ["hosts": "\(hosts.names.joined(separator: ","))"])
-                notifier.ready(status: "serving \(hosts.names.count) hosts")
+                let served = hosts.load.filter { $0.refusal == nil }.map(\.host)
+                logger.info("serving", metadata: ["hosts": "\(served.joined(separator: ","))"])
+                notifier.ready(status: "serving \(served.count) hosts")
                 try await BlockingPool.shared.run { _ = ResidentCode.giveBack() }
             } catch is CancellationError {
                 return

@@ -28,27 +28,29 @@ enum Daemon {
         let observability = try ObservabilityStack(settings)
         let logger = Logger(label: "vmopsd")
         let hosts = try await HostFleet(settings, logger: logger)
-        let worker = try RPCWorker(
-            hosts: hosts.served(identityVersion: Version.text),
-            connection: try settings.connectionOptions(name: ProcessEnvironment.connectionName()),
-            settings: RPCWorkerSettings(settings, fanoutSeed: seed),
-            logger: logger
-        )
+        let workers = WorkerSet(hosts: hosts.served(identityVersion: Version.text)) { served in
+            try RPCWorker(
+                hosts: served,
+                connection: try settings.connectionOptions(name: ProcessEnvironment.connectionName()),
+                settings: RPCWorkerSettings(settings, fanoutSeed: seed),
+                logger: logger
+            )
+        }
         try await hosts.start()
-        let admin = try observability.adminServer(settings, worker: worker, hosts: hosts)
+        let admin = try observability.adminServer(settings, workers: workers, hosts: hosts)
         let current = Box(settings)
         let isStopped = Box(false)
         let notifier = SystemdNotifier(environment: EnvironmentVariables.all)
-        let upgrader = Upgrader(settings: current, worker: worker, notifier: notifier, logger: logger)
+        let upgrader = Upgrader(settings: current, workers: workers, notifier: notifier, logger: logger)
         let reloader = Reloader(
             current,
             sources: sources,
             observability: observability,
             hosts: hosts,
-            worker: worker,
+            workers: workers,
             logger: logger
         )
-        let registered = RegisteredWorker(worker: worker, hosts: hosts)
+        let registered = RegisteredWorker(workers: workers, hosts: hosts, logger: logger)
         let announcer = Announcer(
             worker: registered,
             hosts: hosts,

@@ -109,11 +109,22 @@ final class HostFleet: Service {
         for stack in stacks { await stack.journal.close() }
     }
 
-    /// Returns when the control plane knows all hosts, if one is to; before that none may serve.
+    /// Returns when of each host is known whether the control plane takes it, if one is to; before that none may serve.
+    /// Ends early when cancelled.
     ///
-    /// - Throws: `ComputeServiceError` when one cannot be registered.
-    func waitUntilRegistered() async throws {
-        for service in services { try await service.waitUntilRegistered() }
+    /// - Returns: the refusals, by host.
+    func untilDecided() async -> [String: ComputeServiceError] {
+        await withTaskGroup(of: (host: String, refusal: ComputeServiceError?).self) { group in
+            for service in services { group.addTask { (service.host, await service.untilDecided()) } }
+            var refusals: [String: ComputeServiceError] = [:]
+            for await (host, refusal) in group { refusals[host] = refusal }
+            return refusals
+        }
+    }
+
+    /// Returns when the control plane has taken a host that it had refused; `false`: it is not going to.
+    func untilRegistered(_ host: String) async -> Bool {
+        await services.first { $0.host == host }?.untilRegistered() ?? false
     }
 
     private func stop() async {
@@ -124,11 +135,28 @@ final class HostFleet: Service {
         }
     }
 
-    /// Instances and operations in progress, and the state of the plugin, by host.
-    var load: [(host: String, instances: Int, operations: Int, plugin: PluginStatus?)] {
+    /// What a host does, and what keeps it from it.
+    struct Load {
+        var host: String
+        var instances: Int
+        /// In progress.
+        var operations: Int
+        var plugin: PluginStatus?
+        /// Why the control plane does not take it.
+        var refusal: String?
+    }
+
+    var load: [Load] {
         stacks.map { stack in
             let load = stack.operations.load
-            return (stack.name, load.instances, load.operations, stack.plugin)
+            let service = services.first { $0.host == stack.name }
+            return Load(
+                host: stack.name,
+                instances: load.instances,
+                operations: load.operations,
+                plugin: stack.plugin,
+                refusal: service?.refusal.map { "\($0)" }
+            )
         }
     }
 

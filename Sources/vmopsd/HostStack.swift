@@ -31,6 +31,9 @@ struct SharedParts: Sendable {
     let peers: HostPeers
     /// Sends notifications, if any driver is configured.
     let notifier: Notifier?
+    /// Where Nova's versioned ones go; `nil`: none are sent.
+    private let versionedTopics: [String]?
+    private let sendsOwnNotifications: Bool
     /// What hosts are to a control plane of Nova's, if they are anything to one.
     let nova: NovaParts?
 
@@ -43,6 +46,9 @@ struct SharedParts: Sendable {
         calls = try HostCalls(settings, logger: logger)
         peers = HostPeers(calls)
         nova = NovaParts(settings, calls, cloud)
+        let format = settings.nova.notificationFormat
+        versionedTopics = format == .unversioned ? nil : settings.nova.notificationTopics
+        sendsOwnNotifications = format != .versioned
         notifier = try NotifierSettings(settings).map { notifications in
             Notifier(
                 connection: try settings.notificationConnectionOptions(name: ProcessEnvironment.connectionName()),
@@ -54,7 +60,7 @@ struct SharedParts: Sendable {
 
     /// Tells of the operations of a host.
     func observer(_ host: String) -> any OperationObserver {
-        guard let notifier else { return SilentObserver() }
+        guard let notifier, sendsOwnNotifications else { return SilentObserver() }
         return ComputeNotifier(host: host) { priority, eventType, payload, context in
             notifier.notify(
                 priority,
@@ -62,6 +68,21 @@ struct SharedParts: Sendable {
                 payload: payload,
                 context: context,
                 publisherID: "compute.\(host)"
+            )
+        }
+    }
+
+    /// Tells of the operations of a host as Nova does it.
+    func instanceNotifier(_ host: String) -> InstanceNotifier? {
+        guard let notifier, let versionedTopics else { return nil }
+        return InstanceNotifier { priority, eventType, payload, context in
+            notifier.notify(
+                priority,
+                eventType,
+                payload: payload,
+                context: context,
+                publisherID: "nova-compute:\(host)",
+                topics: versionedTopics
             )
         }
     }
@@ -79,6 +100,7 @@ struct HostStack: Sendable {
     private let injectsPasswords: Box<Bool>
     private let nova: NovaParts?
     private let cloud: CloudServices
+    private let instanceNotifier: InstanceNotifier?
     private let changes = HostChanges()
     private let directory: String
 
@@ -125,6 +147,7 @@ struct HostStack: Sendable {
         allowedMethods = Box(Set(settings.limits.allowedMethods))
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
         nova = shared.nova
+        instanceNotifier = shared.instanceNotifier(host.name)
         cloud = shared.nova?.services() ?? CloudServices()
     }
 
@@ -198,6 +221,7 @@ struct HostStack: Sendable {
             cloud,
             allowedMethods: { allowed.value },
             injectsPasswords: { injects.value },
+            notifier: instanceNotifier,
             logger: logger
         )
     }

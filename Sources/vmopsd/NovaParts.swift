@@ -36,6 +36,7 @@ struct NovaParts: Sendable {
         _ services: CloudServices,
         allowedMethods: @escaping @Sendable () -> Set<String>,
         injectsPasswords: @escaping @Sendable () -> Bool,
+        notifier: InstanceNotifier?,
         logger: Logger
     ) -> NovaEndpoint {
         NovaEndpoint(
@@ -46,6 +47,7 @@ struct NovaParts: Sendable {
             settings: settings,
             allowedMethods: allowedMethods,
             injectsPasswords: injectsPasswords,
+            notifier: notifier,
             logger: logger
         )
     }

@@ -21,16 +21,22 @@ extension NovaSettings {
         responseTimeout = nova.responseTimeout
         conductorPatience = nova.conductorPatience
         shutdownTimeout = nova.shutdownTimeout
+        pluggingTimeout = nova.pluggingTimeout
+        pluggingIsFatal = nova.pluggingIsFatal
         serviceVersion = nova.serviceVersion
         reportInterval = nova.reportInterval
         resourceInterval = nova.resourceInterval
         syncInterval = nova.syncInterval
         deletedAction = DeletedInstanceAction(rawValue: nova.deletedAction.rawValue) ?? .reap
+        reservedCPUs = nova.reservedCPUs
         reservedMemoryMB = nova.reservedMemoryMB
         reservedDiskMB = nova.reservedDiskMB
         cpuAllocationRatio = nova.cpuAllocationRatio
         ramAllocationRatio = nova.ramAllocationRatio
         diskAllocationRatio = nova.diskAllocationRatio
+        initialCPUAllocationRatio = nova.initialCPUAllocationRatio
+        initialRAMAllocationRatio = nova.initialRAMAllocationRatio
+        initialDiskAllocationRatio = nova.initialDiskAllocationRatio
         address = nova.address
     }
 }

@@ -27,7 +27,7 @@ struct ObservabilityStack: Sendable {
 
     func flush() async { await sink.flush() }
 
-    func adminServer(_ settings: Settings, worker: RPCWorker, hosts: HostFleet) throws -> AdminServer? {
+    func adminServer(_ settings: Settings, workers: WorkerSet, hosts: HostFleet) throws -> AdminServer? {
         guard settings.admin.isEnabled else { return nil }
         let address: AdminAddress =
             switch settings.admin.listen {
@@ -41,9 +41,9 @@ struct ObservabilityStack: Sendable {
             timeout: settings.admin.timeout,
             answers: AdminAnswers(
                 health: { .good },
-                readiness: { worker.status.isReady ? .good : .bad(reasons: ["not connected to the broker"]) },
+                readiness: { workers.status.isReady ? .good : .bad(reasons: ["not connected to the broker"]) },
                 metrics: { registry.exposition() },
-                status: { StatusDocument.text(worker.status, hosts) }
+                status: { StatusDocument.text(workers.status, hosts) }
             ),
             logger: Logger(label: "admin")
         )
@@ -71,6 +71,7 @@ enum StatusDocument {
                         "instances": .int(Int64(load.instances)),
                         "operations": .int(Int64(load.operations)),
                     ]
+                    host["refused"] = load.refusal.map(JSONValue.string)
                     host["plugin"] = load.plugin.map { .object($0.json) }
                     return .object(host)
                 }

@@ -14,7 +14,7 @@ final class Reloader: Service {
     private let sources: ConfigurationSources
     private let observability: ObservabilityStack
     private let hosts: HostFleet
-    private let worker: RPCWorker
+    private let workers: WorkerSet
     private let logger: Logger
 
     init(
@@ -22,14 +22,14 @@ final class Reloader: Service {
         sources: ConfigurationSources,
         observability: ObservabilityStack,
         hosts: HostFleet,
-        worker: RPCWorker,
+        workers: WorkerSet,
         logger: Logger
     ) {
         self.current = current
         self.sources = sources
         self.observability = observability
         self.hosts = hosts
-        self.worker = worker
+        self.workers = workers
         self.logger = logger
     }
 
@@ -56,7 +56,7 @@ final class Reloader: Service {
         current.value = merged
         observability.apply(merged)
         hosts.apply(merged)
-        worker.update(AdmissionLimits(merged.limits), drainTimeout: merged.limits.drainTimeout)
+        workers.update(AdmissionLimits(merged.limits), drainTimeout: merged.limits.drainTimeout)
         for change in difference.applied { logger.notice("option changed", metadata: ["change": "\(change)"]) }
         for change in difference.needsRestart {
             logger.warning("option needs a restart", metadata: ["change": "\(change)"])

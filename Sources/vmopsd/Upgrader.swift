@@ -19,15 +19,15 @@ final class Upgrader: Service {
     static let seedVariable = "VMOPSD_FANOUT_SEED"
 
     private let settings: Box<Settings>
-    private let worker: RPCWorker
+    private let workers: WorkerSet
     private let notifier: SystemdNotifier
     private let logger: Logger
     private let underWay = Atomic<Bool>(false)
 
     /// - Parameter settings: those in force, which a reload replaces.
-    init(settings: Box<Settings>, worker: RPCWorker, notifier: SystemdNotifier, logger: Logger) {
+    init(settings: Box<Settings>, workers: WorkerSet, notifier: SystemdNotifier, logger: Logger) {
         self.settings = settings
-        self.worker = worker
+        self.workers = workers
         self.notifier = notifier
         self.logger = logger
     }
@@ -45,7 +45,7 @@ final class Upgrader: Service {
             logger.notice("upgrade begins", metadata: ["program": "\(ProgramImage.path)"])
             underWay.store(true, ordering: .releasing)
             notifier.reloading()
-            worker.handOver(drainTimeout: settings.value.limits.upgradeTimeout)
+            workers.handOver(drainTimeout: settings.value.limits.upgradeTimeout)
             return
         }
     }

@@ -57,6 +57,51 @@ import Testing
         let url = load("[placement]\nauth_url = http://nova:s3cret@controller/\n")
         #expect(url.errors.count == 1)
         #expect(url.texts.allSatisfy { !$0.contains("s3cret") })
-        #expect(load("[glance]\nauth_type = v3kerberos\n").errors.count == 1)
+    }
+
+    @Test func aWayOfAskingThatNobodyKnowsMattersOnlyWhereSomebodyAsks() {
+        let text = "[glance]\nauth_type = v3kerberos\n"
+        #expect(load(text).texts == [])
+        let asked = load("[nova]\nconductor = rpc\n" + text)
+        #expect(asked.errors.count == 1)
+        #expect(asked.texts.first?.contains("v3password") == true)
+    }
+
+    @Test func aHostsResourcesAreSaidWithNovasNames() throws {
+        let nova = try settings(
+            "[DEFAULT]\nmy_ip = 192.0.2.7\ncpu_allocation_ratio = 8.5\nram_allocation_ratio = 0.0\n"
+                + "initial_ram_allocation_ratio = 1.5\nreserved_host_cpus = 2\nreserved_host_memory_mb = 2048\n"
+                + "reserved_host_disk_mb = 10240\nvif_plugging_timeout = 7\nvif_plugging_is_fatal = false\n"
+        ).nova
+        #expect(nova.address == "192.0.2.7")
+        #expect(nova.cpuAllocationRatio == 8.5)
+        #expect(nova.ramAllocationRatio == nil)
+        #expect(nova.diskAllocationRatio == nil)
+        #expect(nova.initialRAMAllocationRatio == 1.5)
+        #expect(nova.initialCPUAllocationRatio == 4)
+        #expect([nova.reservedCPUs, nova.reservedMemoryMB, nova.reservedDiskMB] == [2, 2048, 10240])
+        #expect(nova.pluggingTimeout == .seconds(7))
+        #expect(nova.pluggingIsFatal == false)
+        // This project's own group has the last word, and nothing is made up.
+        let own = try settings(
+            "[DEFAULT]\nmy_ip = 192.0.2.7\ncpu_allocation_ratio = 8\nreserved_host_memory_mb = 2048\n[nova]\n"
+                + "my_ip = 192.0.2.8\ncpu_allocation_ratio = 2\nreserved_host_memory_mb = 0\n"
+        ).nova
+        #expect(own.address == "192.0.2.8")
+        #expect(own.cpuAllocationRatio == 2)
+        #expect(own.reservedMemoryMB == 0)
+        let none = try settings("").nova
+        #expect(none.address == nil)
+        #expect(none.reservedMemoryMB == 512)
+        #expect(none.pluggingTimeout == .seconds(300))
+    }
+
+    @Test func novasNotificationsNeedAConductor() throws {
+        let text = "[notifications]\nnotification_format = both\nversioned_notifications_topics = a, b\nlevel = INFO\n"
+        #expect(try settings(text).nova.notificationFormat == .unversioned)
+        let nova = try settings("[nova]\nconductor = rpc\n" + text).nova
+        #expect(nova.notificationFormat == .both)
+        #expect(nova.notificationTopics == ["a", "b"])
+        #expect(try settings("[nova]\nconductor = rpc\n").nova.notificationFormat == .unversioned)
     }
 }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Nova's client of the compute RPC drives hosts that know of no conductor.
-@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(5)))
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(20)))
 struct ComputeAPITests {
     @Test func drivesAHostWithoutAConductor() async throws {
         try await ControlPlane.run(conductor: false) { nova in

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What hosts save through the conductor, in Nova's own objects, on a database with Nova's own tables.
-@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(5)))
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(20)))
 struct ConductorTests {
     /// The saves of instances: changes and the states expected.
     private static func instanceSaves(_ nova: ControlPlane) async throws -> [JSONValue] {

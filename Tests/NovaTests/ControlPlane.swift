@@ -14,6 +14,9 @@ struct ControlPlane: Sendable {
         var description: String { "\(className): \(text)" }
     }
 
+    /// All of them at once would be a load that no machine is meant to bear.
+    private static let turns = Turns(4)
+
     let daemon: DaemonProcess
     private let process: LineProcess
 
@@ -35,14 +38,18 @@ struct ControlPlane: Sendable {
     ///     what it is asked.
     ///   - service: It is Nova's own service instead.
     ///   - cap: `[upgrade_levels] compute`.
+    ///   - notifications: whether versioned notifications are sent and listened to.
     static func run(
         conductor: Bool,
         service: Bool = false,
         cap: String? = nil,
+        notifications: Bool = false,
         options: [String: [String: String]] = [:],
         _ body: @escaping @Sendable (ControlPlane) async throws -> Void
     ) async throws {
         let python = try await NovaEnvironment.python()
+        await turns.enter()
+        defer { turns.leave() }
         var settings = DaemonSettings()
         settings.options["nova"] = conductor ? ["conductor": "rpc"] : ["compute_api": "true"]
         settings.options["simulated"] = ["boot_lines": "3"]
@@ -55,6 +62,7 @@ struct ControlPlane: Sendable {
                     directory,
                 ]
                 if conductor { arguments.append(service ? "--service" : "--conductor") }
+                if notifications { arguments.append("--notifications") }
                 if let cap { arguments += ["--cap", cap] }
                 try await LineProcess.run(
                     python,

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Nova's sequence of a live migration, between two hosts.
-@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(5)))
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(20)))
 struct LiveMigrationTests {
     private static let port: JSONValue = [
         "id": "c9d1e2f3-4a5b-4c6d-8e7f-90a1b2c3d4e5", "address": "fa:16:3e:12:34:56", "type": "ovs",

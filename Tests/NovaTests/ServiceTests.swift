@@ -1,18 +1,29 @@
+import DaemonBench
 import Foundation
+import JSONCodec
 import Support
 import TestSupport
 import Testing
 
 /// Hosts as services of a control plane whose conductor is Nova's own, with what that leaves in the database.
-@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(5)))
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(20)))
 struct ServiceTests {
     @Test func aHostIsRegisteredAndLivesItsLife() async throws {
-        try await ControlPlane.run(conductor: true, service: true) { nova in
+        let options = [
+            "nova": ["object_versions": "Instance:2.8"],
+            "DEFAULT": [
+                "my_ip": "192.0.2.7", "ram_allocation_ratio": "1.5", "initial_disk_allocation_ratio": "2",
+                "reserved_host_memory_mb": "1024",
+            ],
+        ]
+        try await ControlPlane.run(conductor: true, service: true, options: options) { nova in
             try await Self.records(nova)
             let uuid = try await nova.boot()
+            let node = try #require(try await nova.service("host-a").node)
+            #expect(try await nova.show(uuid)["compute_id"] == node["id"])
             try await eventually(timeout: .seconds(40), "the host's record counts the instance") {
                 let node = try await nova.service("host-a").node
-                return node?["running_vms"] == 1 && node?["memory_mb_used"] == 640 && node?["vcpus_used"] == 1
+                return node?["running_vms"] == 1 && node?["memory_mb_used"] == 1152 && node?["vcpus_used"] == 1
             }
             try await Self.power(nova, uuid)
             let log = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
@@ -40,8 +51,11 @@ struct ServiceTests {
         #expect(node?["hypervisor_type"] == "simulated")
         #expect(node?["vcpus"] == 64)
         #expect(node?["memory_mb"] == 2_097_152)
-        #expect(node?["free_ram_mb"] == .int(2_097_152 - 512))
-        #expect(node?["memory_mb_used"] == 512)
+        #expect(node?["free_ram_mb"] == .int(2_097_152 - 1024))
+        #expect(node?["memory_mb_used"] == 1024)
+        #expect(node?["host_ip"] == "192.0.2.7")
+        #expect(node?["ram_allocation_ratio"]?.doubleValue == 1.5)
+        #expect(node?["disk_allocation_ratio"]?.doubleValue == 2)
         #expect(node?["running_vms"] == 0)
         #expect(node?["cpu_allocation_ratio"]?.doubleValue == 4)
         #expect(node?["cpu_info"]?.stringValue?.contains("\"x86_64\"") == true)
@@ -89,6 +103,7 @@ struct ServiceTests {
         }
         let shown = try await nova.wait(uuid, "active")
         #expect(shown["host"] == "host-b")
+        #expect(shown["compute_id"] == (try await nova.service("host-b").node)?["id"])
     }
 
     // MARK: - After a crash
@@ -139,7 +154,7 @@ struct ServiceTests {
         FileManager.default.fileExists(atPath: nova.daemon.statePath + "/host-a/instances/\(uuid)")
     }
 
-    /// Somebody else's name, and an identifier that got lost: nothing that a host could put right.
+    /// Somebody else's name, and an identifier that got lost: nothing that a host could put right by itself.
     private static func refusals(_ nova: ControlPlane) async throws {
         let file = identity(nova, "host-a")
         let own = try String(contentsOfFile: file, encoding: .utf8)
@@ -156,9 +171,21 @@ struct ServiceTests {
             }
             try await nova.daemon.start(waitsForService: false)
             try await nova.daemon.waitForLog(complaint)
-            #expect(try await nova.daemon.untilEnded() != "0")
+            // The other one is served all the same.
+            try await nova.daemon.waitForLog(" serving hosts=host-b")
+            try await nova.compute("get_host_uptime", nil, ["host": "host-b"])
+            let status = try await AdminRequest.get("/status", at: nova.daemon.adminSocket)
+            let hosts = try JSONReader.read(status.utf8.span)["hosts"]?.arrayValue ?? []
+            #expect(hosts.first?["refused"]?.stringValue?.contains(complaint) == true)
+            #expect(hosts.count == 2 && hosts.last?["refused"] == nil)
         }
+        // Put right, it is served too.
         try own.write(toFile: file, atomically: true, encoding: .utf8)
+        try await nova.daemon.waitForLog("host is served now host=host-a", timeout: .seconds(120))
+        try await nova.compute("get_host_uptime", nil, ["host": "host-a"])
+        let uuid = try await nova.boot(on: "host-a")
+        #expect(try await nova.show(uuid)["host"] == "host-a")
+        try await nova.daemon.terminate()
         var settings = nova.daemon.settings
         settings.options["nova"]?["service_version"] = "64"
         nova.daemon.settings = settings

@@ -53,6 +53,32 @@ import Testing
         }
     }
 
+    @Test func aRatioThatIsNotTheHostsToSayIsThatOfTheService() async throws {
+        try await CloudServer.run { cloud in
+            let client = try Self.client(cloud)
+            var wanted = Self.provider()
+            wanted.inventories["VCPU"] = PlacementInventory(total: 4, allocationRatio: 4, keepsRatio: true)
+            try await client.report(wanted)
+            var present = try #require(try await cloud.state("provider")[Self.uuid]?.objectValue)
+            #expect(present["inventories"]?["VCPU"]?["allocation_ratio"]?.doubleValue == 4)
+
+            var inventories = present["inventories"]?.objectValue ?? [:]
+            var processors = inventories["VCPU"]?.objectValue ?? [:]
+            processors["allocation_ratio"] = 9.5
+            inventories["VCPU"] = .object(processors)
+            present["inventories"] = .object(inventories)
+            try await cloud.put("provider", Self.uuid, .object(present))
+            let writes = try await cloud.count("PUT", "/placement")
+            try await client.report(wanted)
+            #expect(try await cloud.count("PUT", "/placement") == writes)
+            wanted.inventories["VCPU"]?.total = 8
+            try await client.report(wanted)
+            let now = try await cloud.state("provider")[Self.uuid]?["inventories"]?["VCPU"]
+            #expect(now?["total"] == 8)
+            #expect(now?["allocation_ratio"]?.doubleValue == 9.5)
+        }
+    }
+
     @Test func aGenerationThatChangedMeanwhileIsReadAgain() async throws {
         try await CloudServer.run { cloud in
             let client = try Self.client(cloud)

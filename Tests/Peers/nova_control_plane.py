@@ -22,6 +22,10 @@ One command a line, one answer each; casts are answered when they are sent. An "
     {"op": "discover"}                                              what an operator does to let hosts be scheduled to
     {"op": "alter", "uuid": …, "fields": {…}}                       changes a record as if nobody cared
     {"op": "vanish", "uuid": …}                                     the API deletes the instance of a host that is away
+    {"op": "event", "uuid": …, "port": …, "status": "completed"}    network-vif-plugged, as the API passes it on
+    {"op": "heard"}                                                 versioned notifications since the last time (--notifications)
+    {"op": "check", "payload": …}                                   what of a notification's payload is not as Nova's
+    {"op": "payload", "uuid": …, "request": …}                      what Nova itself would tell of an action on an instance
 
 A value in "args" that is "instance" stands for the object. --cap is [upgrade_levels] compute. With --service the
 conductor is Nova's own service in another process, killed rather than stopped, and notes nothing; otherwise its methods
@@ -42,6 +46,7 @@ os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "true"
 warnings.simplefilter("ignore")
 
 import nova_conductor  # noqa: E402
+import nova_notifications  # noqa: E402
 
 import nova.conf  # noqa: E402
 import oslo_messaging  # noqa: E402
@@ -118,6 +123,7 @@ class ControlPlane:
         self.conductor = Conductor()
         self.server = None
         self.count = 0
+        self.listener = nova_notifications.Listener(["versioned_notifications"]) if parsed.notifications else None
         if parsed.conductor or process is not None:
             self.op_conductor(serve=True)
 
@@ -127,7 +133,8 @@ class ControlPlane:
         )
 
     def instance(self, context, uuid, attributes=("info_cache", "metadata", "system_metadata", "flavor")):
-        return objects.Instance.get_by_uuid(context, uuid, expected_attrs=list(attributes))
+        """Also one that is deleted."""
+        return objects.Instance.get_by_uuid(context.elevated(read_deleted="yes"), uuid, expected_attrs=list(attributes))
 
     def op_conductor(self, serve):
         if self.process is not None:
@@ -372,7 +379,7 @@ class ControlPlane:
         for action in actions:
             for event in objects.InstanceActionEventList.get_by_action(context, action.id):
                 events.append({"event": event.event, "result": event.result, "host": event.host})
-        names = ["host", "node", "launched_on", "vm_state", "task_state", "power_state", "progress", "deleted"]
+        names = ["host", "node", "compute_id", "launched_on", "vm_state", "task_state", "power_state", "progress", "deleted"]
         fields = {name: getattr(instance, name) for name in names}
         fields["launched_at"] = str(instance.launched_at) if instance.launched_at else None
         fields["terminated_at"] = str(instance.terminated_at) if instance.terminated_at else None
@@ -423,6 +430,25 @@ class ControlPlane:
         self.instance(self.context(), uuid).destroy()
         return {}
 
+    def op_event(self, uuid, port, status):
+        context = self.context()
+        event = objects.InstanceExternalEvent(
+            context, instance_uuid=uuid, name="network-vif-plugged", tag=port, status=status, data={}
+        )
+        self.compute.external_instance_event(context, [self.instance(context, uuid)], [event])
+        return {}
+
+    def op_heard(self):
+        return {"heard": self.listener.take()}
+
+    def op_check(self, payload):
+        return {"complaints": nova_notifications.complaints(payload)}
+
+    def op_payload(self, uuid, request):
+        context = self.context()
+        context.request_id = request
+        return {"payload": nova_notifications.expected(context, self.instance(context, uuid))}
+
     def op_saves(self):
         with self.conductor.lock:
             asked, self.conductor.asked = self.conductor.asked, []
@@ -457,6 +483,7 @@ def main():
     parser.add_argument("--directory", required=True, help="for the database")
     parser.add_argument("--cap", help="[upgrade_levels] compute")
     parser.add_argument("--service", action="store_true", help="run Nova's own conductor")
+    parser.add_argument("--notifications", action="store_true", help="send, and listen to, versioned notifications")
     parser.add_argument("--conductor", action="store_true", help="answer on the conductor's topic")
     parsed = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
@@ -470,7 +497,8 @@ def main():
         text.write("sqlite_synchronous = false\n")
         # There is none; the conductor wants to know where it would be.
         text.write("[placement]\nauth_type = none\nendpoint = http://127.0.0.1:9\n")
-        text.write("[oslo_messaging_notifications]\ndriver = noop\n")
+        text.write("[oslo_messaging_notifications]\ndriver = %s\n" % ("messagingv2" if parsed.notifications else "noop"))
+        text.write("[notifications]\nnotification_format = versioned\nnotify_on_state_change = vm_and_task_state\n")
         if parsed.cap:
             text.write("[upgrade_levels]\ncompute = %s\n" % parsed.cap)
     CONF([], project="nova", default_config_files=[file])

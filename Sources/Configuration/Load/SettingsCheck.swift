@@ -33,6 +33,7 @@ struct SettingsCheck {
         hosts(reader, mentioned: mentionedHosts)
         consoles(reader, hosts: Settings.hostNames(reader))
         nova(reader)
+        cloud(reader)
         migrations(reader, hosts: Settings.hostNames(reader))
         if !(reader[AdminOptions.enabled]) { return messaging(reader) }
         if let address = try? ListenAddress(parsing: reader[AdminOptions.listen]), !address.isLocal,
@@ -84,6 +85,16 @@ struct SettingsCheck {
                 continue
             }
             error(NovaOptions.objectVersions.definition, "\(ValueParser.quoted(entry)) is not of the form Class:1.0")
+        }
+    }
+
+    /// A file may be there for other programs' sake: as long as nobody asks a cloud, it does not matter how.
+    private mutating func cloud(_ reader: SettingsReader) {
+        guard reader[NovaOptions.conductor] == .rpc else { return }
+        for options in CloudOptions.groups {
+            guard let type = reader[options.authType], !CloudAccess.authTypes.contains(type) else { continue }
+            let known = CloudAccess.authTypes.joined(separator: ", ")
+            error(options.authType.definition, "\(ValueParser.quoted(type)) is not one of \(known)")
         }
     }
 

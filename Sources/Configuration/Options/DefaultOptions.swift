@@ -110,6 +110,19 @@ package enum DefaultOptions {
         traits: [.reloadable, .perHost],
         "How long a guest may take to shut down before it is switched off."
     )
+    static let pluggingTimeout = OptionKey<Duration>.seconds(
+        group,
+        "vif_plugging_timeout",
+        default: 300,
+        in: 0...86_400,
+        "How long a boot under Nova waits until neutron has connected its ports; 0: not at all."
+    )
+    static let pluggingIsFatal = OptionKey<Bool>.boolean(
+        group,
+        "vif_plugging_is_fatal",
+        default: true,
+        "Whether a boot fails when neutron has not connected its ports in time."
+    )
     static let resumeGuestsStateOnHostBoot = OptionKey<Bool>.boolean(
         group,
         "resume_guests_state_on_host_boot",
@@ -151,7 +164,8 @@ package enum DefaultOptions {
         rpcResponseTimeout.definition, executorThreadPoolSize.definition, rpcPingEnabled.definition,
         jsonParser.definition, host.definition, hosts.definition, myIP.definition, statePath.definition,
         backend.definition,
-        useCowImages.definition, configDriveFormat.definition, shutdownTimeout.definition,
+        pluggingTimeout.definition, pluggingIsFatal.definition, useCowImages.definition, configDriveFormat.definition,
+        shutdownTimeout.definition,
         resumeGuestsStateOnHostBoot.definition, debug.definition, logLevel.definition, logFormat.definition,
         logFile.definition,
     ]

@@ -83,47 +83,31 @@ package enum NovaOptions {
         default: .reap,
         "What becomes of an instance that was deleted while its host was away: noop, log, shutdown, or reap (removed)."
     )
-    static let reservedMemory = OptionKey<Int>.integer(
+    static let reservedMemory = OptionKey<Int?>.optionalInteger(
         group,
         "reserved_host_memory_mb",
-        default: 512,
         in: 0...1_073_741_824,
-        "Memory that is not for guests."
+        "In place of [DEFAULT] reserved_host_memory_mb."
     )
-    static let reservedDisk = OptionKey<Int>.integer(
+    static let reservedDisk = OptionKey<Int?>.optionalInteger(
         group,
         "reserved_host_disk_mb",
-        default: 0,
         in: 0...1_073_741_824,
-        "Disk space that is not for guests."
+        "In place of [DEFAULT] reserved_host_disk_mb."
     )
-    static let cpuRatio = OptionKey<Double>.number(
-        group,
-        "cpu_allocation_ratio",
-        default: 4,
-        in: 0.01...1000,
-        "Virtual processors that may be promised for each of the host's."
-    )
-    static let ramRatio = OptionKey<Double>.number(
-        group,
-        "ram_allocation_ratio",
-        default: 1,
-        in: 0.01...1000,
-        "Memory that may be promised for each part of the host's."
-    )
-    static let diskRatio = OptionKey<Double>.number(
-        group,
-        "disk_allocation_ratio",
-        default: 1,
-        in: 0.01...1000,
-        "Disk space that may be promised for each part of the host's."
-    )
+    static let cpuRatio = ratio("cpu_allocation_ratio")
+    static let ramRatio = ratio("ram_allocation_ratio")
+    static let diskRatio = ratio("disk_allocation_ratio")
     static let address = OptionKey<String>.string(
         group,
         "my_ip",
         default: "",
-        "The address in the host's record; empty: none."
+        "The address in the host's record; empty: [DEFAULT] my_ip, if the file has that, or else none."
     )
+
+    private static func ratio(_ name: String) -> OptionKey<Double?> {
+        .optionalNumber(group, name, in: 0...1_000_000, "In place of [DEFAULT] \(name).")
+    }
 
     static let all: [OptionDefinition] = [
         computeAPI.definition, conductor.definition, conductorTopic.definition, conductorPatience.definition,

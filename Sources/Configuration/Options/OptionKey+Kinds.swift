@@ -67,6 +67,52 @@ extension OptionKey<Double> {
     }
 }
 
+extension OptionKey<Int?> {
+    /// An empty text counts as not set.
+    static func optionalInteger(
+        _ group: String,
+        _ name: String,
+        in range: ClosedRange<Int>,
+        _ help: String
+    ) -> OptionKey<Int?> {
+        OptionKey<Int?>(
+            group,
+            name,
+            kind: .integer(range),
+            default: nil,
+            fallback: nil,
+            traits: [],
+            help: help
+        ) { values throws(ValueError) in
+            guard let text = values.last, !text.isEmpty else { return nil }
+            return try ValueParser.integer(text, in: range)
+        }
+    }
+}
+
+extension OptionKey<Double?> {
+    /// An empty text counts as not set.
+    static func optionalNumber(
+        _ group: String,
+        _ name: String,
+        in range: ClosedRange<Double>,
+        _ help: String
+    ) -> OptionKey<Double?> {
+        OptionKey<Double?>(
+            group,
+            name,
+            kind: .number(range),
+            default: nil,
+            fallback: nil,
+            traits: [],
+            help: help
+        ) { values throws(ValueError) in
+            guard let text = values.last, !text.isEmpty else { return nil }
+            return try ValueParser.number(text, in: range)
+        }
+    }
+}
+
 extension OptionKey<Duration> {
     static func seconds(
         _ group: String,

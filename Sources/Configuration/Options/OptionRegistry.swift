@@ -2,13 +2,15 @@
 package struct OptionRegistry: Sendable {
     package static let standard = OptionRegistry(
         [
-            DefaultOptions.all, MessagingOptions.all, NotificationOptions.all, ComputeOptions.all, ConsoleOptions.all,
+            DefaultOptions.all, NovaHostOptions.all, MessagingOptions.all, NotificationOptions.all, ComputeOptions.all,
+            ConsoleOptions.all,
             HyperVOptions.all, QEMUOptions.all, SimulatedOptions.all, PluginOptions.all, ImageOptions.all,
-            ImageCacheOptions.all, MigrationOptions.all, NovaOptions.all, CloudOptions.all, AdminOptions.all,
+            ImageCacheOptions.all, MigrationOptions.all, NovaOptions.all, NovaNotificationOptions.all, CloudOptions.all,
+            AdminOptions.all,
             JournalOptions.all, LimitOptions.all,
         ].flatMap { $0 },
         reservedGroups: [],
-        sharedGroups: CloudOptions.sharedGroups
+        sharedGroups: CloudOptions.sharedGroups.union([NovaNotificationOptions.group])
     )
 
     package let definitions: [OptionDefinition]

@@ -37,6 +37,12 @@ package enum SimulatedOptions {
             "Output kept per machine while nobody reads; beyond it the oldest is dropped."
         ),
         text("sync_state", "true", .boolean, "Whether the machines' state files survive a power cut too."),
+        text(
+            "plugs_interfaces",
+            "false",
+            .boolean,
+            "Pretend that somebody connects plugged interfaces, who tells Nova."
+        ),
         text("without_capabilities", "", .list, "Names of capabilities that the host is to lack."),
     ]
 

@@ -64,6 +64,11 @@ package enum NovaDeletedAction: String, Sendable, Hashable, CaseIterable {
     case noop, log, shutdown, reap
 }
 
+/// Which notifications are sent of instances that a control plane knows.
+package enum NovaNotificationFormat: String, Sendable, Hashable, CaseIterable {
+    case unversioned, versioned, both
+}
+
 /// What becomes of a machine whose memory cannot be moved in time.
 package enum MigrationTimeoutAction: String, Sendable, Hashable, CaseIterable {
     case abort, pause

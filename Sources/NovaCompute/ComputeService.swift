@@ -94,7 +94,7 @@ package final class ComputeService: Sendable {
             do {
                 try await conductor.ping()
                 let records = try await register()
-                return (records, try await reconcile())
+                return (records, try await reconcile(records.nodeUUID))
             } catch let error as ComputeServiceError {
                 logger.critical("not registered with the control plane", metadata: ["error": "\(error)"])
                 registration.finish(throwing: error)

@@ -44,7 +44,13 @@ extension NovaMethods {
             let interfaces = try await cloud.refreshes.lane(instance.uuid).run {
                 try await allocateNetworks(arguments, instance)
             }
-            let request = try spawnRequest(arguments, instance, interfaces)
+            let request = try spawnRequest(
+                arguments,
+                instance,
+                interfaces,
+                image: arguments["image"],
+                password: arguments["admin_password"]?.stringValue
+            )
             let info = try await operations.spawn(request, arguments.operation)
             let outcome = try await save(
                 arguments,
@@ -94,11 +100,16 @@ extension NovaMethods {
         return false
     }
 
-    /// - Parameter interfaces: VIFs that were made for it; `nil`: those that the message carries.
-    private func spawnRequest(
+    /// - Parameters:
+    ///   - interfaces: VIFs that were made for it; `nil`: those that the message carries.
+    ///   - image: what is known of the image, as a plain map or an object.
+    ///   - password: the new administrator's, for the config drive.
+    func spawnRequest(
         _ arguments: NovaArguments,
         _ instance: NovaInstance,
-        _ interfaces: [JSONValue]?
+        _ interfaces: [JSONValue]?,
+        image: JSONValue?,
+        password: String?
     ) throws -> SpawnRequest {
         let object = instance.object
         // Without the columns the flavor tells it.
@@ -121,7 +132,7 @@ extension NovaMethods {
         }
         request.ephemeralGB = (ephemeral ?? 0) > 0 ? [ephemeral ?? 0] : []
         request.metadata = instance.metadata
-        if let image = try ImageMetaArgument(plain: arguments["image"], name: "image") {
+        if let image = try ImageMetaArgument(plain: image, name: "image") {
             request.imageRef = try image.id() ?? object["image_ref"]?.stringValue
             request.imageDetails = try image.details()
         }
@@ -137,7 +148,7 @@ extension NovaMethods {
                 metadata: request.metadata,
                 interfaces: request.interfaces,
                 injectedFiles: injected,
-                adminPassword: injectsPasswords() ? arguments["admin_password"]?.stringValue : nil
+                adminPassword: injectsPasswords() ? password : nil
             )
             request.configDriveFiles = Redacted(try content.files())
         }

@@ -9,7 +9,7 @@ extension NovaMethods {
     static let unsupportedOperations = [
         "prep_resize", "resize_instance", "finish_resize", "confirm_resize", "revert_resize", "finish_revert_resize",
         "attach_interface", "detach_interface", "attach_volume", "detach_volume", "swap_volume",
-        "rebuild_instance", "rescue_instance", "unrescue_instance", "soft_delete_instance", "restore_instance",
+        "rescue_instance", "unrescue_instance", "soft_delete_instance", "restore_instance",
         "trigger_crash_dump", "inject_network_info", "backup_instance", "shelve_instance",
         "shelve_offload_instance", "unshelve_instance", "set_admin_password", "quiesce_instance",
         "unquiesce_instance", "volume_snapshot_create", "volume_snapshot_delete", "add_fixed_ip_to_instance",

@@ -19,7 +19,9 @@ struct NovaMethods: Sendable {
     var host: String { operations.host }
     var versions: ObjectVersions { settings.versions }
 
-    var all: [RemoteMethod] { lifeCycle + power + reads + migration + migrationPeer + snapshots + unsupported }
+    var all: [RemoteMethod] {
+        lifeCycle + power + reads + migration + migrationPeer + snapshots + rebuilds + unsupported
+    }
 
     /// A method that changes an instance: accepted durably before it runs. What it throws is told to the control plane
     /// by the method itself.

@@ -17,12 +17,23 @@ package enum TaskState: String, Sendable, Hashable, CaseIterable {
     case imageSnapshot = "image_snapshot"
     case imagePendingUpload = "image_pending_upload"
     case imageUploading = "image_uploading"
+    case rebuilding
+    case rebuildBlockDeviceMapping = "rebuild_block_device_mapping"
+    case rebuildSpawning = "rebuild_spawning"
     // The only ones with hyphens (Nova's compute RPC, section 11).
     case poweringOff = "powering-off"
     case poweringOn = "powering-on"
 }
 
+extension TaskState {
+    /// Those of a rebuild, or of an evacuation at its new host, in order.
+    package static let rebuilds: [TaskState] = [.rebuilding, .rebuildBlockDeviceMapping, .rebuildSpawning]
+}
+
 /// What a migration has come to.
 package enum MigrationStatus: String, Sendable, Hashable {
     case queued, preparing, running, completed, cancelled, failed, error
+    // Of evacuations: asked for, claimed by the new host, and done as far as that is concerned.
+    case accepted, done
+    case preMigrating = "pre-migrating"
 }

@@ -202,4 +202,40 @@ struct CloudTests {
             #expect(try await cloud.state("port").isEmpty)
         }
     }
+
+    @Test func portsAndSharesGoWithAnEvacuation() async throws {
+        try await Self.run { nova, cloud in
+            let uuid = try await Self.build(nova, cloud, [["network_id": .string(Self.network)]])
+            try await nova.wait(uuid, "active")
+            let port = try #require(try await cloud.state("port").first?.key)
+            let (old, new) = (try await Self.node(nova, "host-a"), try await Self.node(nova, "host-b"))
+            // The scheduler's part, which this control plane leaves out: the old host's share stays until it is back.
+            let both = JSONObject([old, new].map { ($0, ["resources": ["VCPU": 1]]) })
+            try await nova.restart(only: ["host-b"])
+            for isFirst in [true, false] {
+                try await cloud.put("allocation", uuid, ["generation": 1, "allocations": .object(both)])
+                if isFirst { try await cloud.fail("PUT", "/network/v2.0/ports", status: 503, count: 100) }
+                let number = try await nova.evacuate(uuid, to: "host-b")
+                try await nova.wait(uuid, migration: number, is: isFirst ? "failed" : "done")
+                let shown = try await nova.wait(uuid, isFirst ? "error" : "active")
+                let host = isFirst ? "host-a" : "host-b"
+                #expect(shown["host"]?.stringValue == host)
+                #expect(try await cloud.state("port")[port]?["binding:host_id"]?.stringValue == host)
+                let held = try await cloud.state("allocation")[uuid]?["allocations"]?.objectValue?.map(\.key)
+                #expect(Set(held ?? []) == (isFirst ? [old] : [old, new]))
+                #expect(shown["network"]?.arrayValue?.count == 1)
+                if isFirst { try await cloud.tell("heal") }
+                guard !isFirst else { continue }
+                try await nova.restart(only: ["host-a", "host-b"])
+                try await nova.wait(uuid, migration: number, is: "completed")
+            }
+            #expect(!nova.hasFiles(uuid, "host-a") && nova.hasFiles(uuid, "host-b"))
+            let left = try await cloud.state("allocation")[uuid]?["allocations"]?.objectValue?.map(\.key)
+            #expect(left == [new])
+            try await Self.delete(nova, uuid)
+            #expect(try await cloud.state("port").isEmpty)
+            #expect(try await cloud.state("allocation").isEmpty)
+            #expect(!nova.hasFiles(uuid, "host-b"))
+        }
+    }
 }

@@ -120,11 +120,18 @@ extension VMOps {
 
     /// From here on the instance is the new one.
     private func exchange(_ instance: Instance, _ record: InstanceRecord) async throws {
-        try await removeMachine(record.uuid)
-        try await define(record)
+        let record = try await defineAnew(record)
         try await journal.save(record)
         _ = instance.update { $0 = record }
         await publish(instance)
+    }
+
+    /// Also after a restart, which may have found no machine that its volumes are connected for.
+    private func defineAnew(_ record: InstanceRecord) async throws -> InstanceRecord {
+        try await removeMachine(record.uuid)
+        let record = try await connectVolumes(of: record)
+        try await define(record)
+        return record
     }
 
     /// The instance as it was. A machine that was turned off for nothing is started again.
@@ -132,8 +139,7 @@ extension VMOps {
         _ = instance.update { $0 = before }
         do {
             if try await machine(before.uuid)?.state != .running {
-                try await removeMachine(before.uuid)
-                try await define(before)
+                _ = try await defineAnew(before)
                 if before.state == .running {
                     try await start(instance, from: .off, failure: .instancePowerOnFailure)
                 } else {

@@ -227,8 +227,13 @@ struct ControlPlane: Sendable {
     }
 
     /// Waits until a migration has a status.
-    func wait(_ uuid: String, migration: Int64, is status: String) async throws {
-        try await eventually(timeout: .seconds(40), "migration is \(status)") {
+    func wait(
+        _ uuid: String,
+        migration: Int64,
+        is status: String,
+        timeout: Duration = .seconds(40)
+    ) async throws {
+        try await eventually(timeout: timeout, "migration is \(status)") {
             try await show(uuid, migration: migration)["migration"]?.stringValue == status
         }
     }

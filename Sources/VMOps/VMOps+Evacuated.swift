@@ -2,11 +2,14 @@ import Console
 package import HostBackend
 import Journal
 import Support
+import Synchronization
 
 /// Instances that a control plane has given to other hosts while this one was taken for dead.
 extension VMOps {
     /// Whether the storage that this host sees has what is needed to run an instance that another host had.
     package func isStored(_ uuid: InstanceUUID) async throws -> Bool {
+        // What is kept here for a way back is as old as that.
+        if let move = leftovers.withLock({ $0[uuid]?.record.move }), !move.sharesDirectory { return false }
         guard let text = try await directory(uuid).owner()?.text else { return false }
         return StoredInstance(text: text)?.record.uuid == uuid
     }

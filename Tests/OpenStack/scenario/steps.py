@@ -167,6 +167,13 @@ class Life:
         self.cloud.client("server", "delete", "--wait", "copy")
         expect(self.cloud.allocations(found.id) == {}, "the copy's allocations are still there")
 
+    def rebuild(self):
+        before = [port.id for port in self.cloud.ports(self.id)]
+        self.operation(["server", "rebuild", "--image", IMAGE, "--wait"], "ACTIVE", boots=True)
+        self.is_bound_to(self.cloud.host_of(self.id))
+        after = [port.id for port in self.cloud.ports(self.id)]
+        expect(before == after, "its ports were %s and are %s" % (before, after))
+
     def migrate(self):
         source = self.cloud.host_of(self.id)
         destination = self.other(source)

@@ -115,4 +115,26 @@ struct EvacuationTests {
             #expect(try await nova.wait(uuid, "active")["host"] == "host-b")
         }
     }
+
+    /// It was being built when its host died, has run elsewhere since, and its host knows of nothing.
+    @Test func whatRunsElsewhereIsNotBuiltAgain() async throws {
+        try await ControlPlane.run(
+            conductor: true,
+            options: ["simulated": ["delay_create_machine_ms": "600000"]]
+        ) { nova in
+            let uuid = try await nova.create(on: nil)
+            try await nova.ask("build", ["uuid": .string(uuid), "host": "host-a", "image": ControlPlane.image])
+            try await eventually(timeout: .seconds(40), "the machine is being made") {
+                try await nova.show(uuid)["task_state"] == "spawning" && nova.hasFiles(uuid, "host-a")
+            }
+            try await nova.daemon.kill()
+            let elsewhere: JSONValue = ["vm_state": "active", "task_state": nil, "host": "host-b", "node": "host-b"]
+            try await nova.ask("alter", ["uuid": .string(uuid), "fields": elsewhere])
+            try await nova.restart(only: ["host-a", "host-b"])
+            try await nova.daemon.waitForLog("method=build_and_run_instance outcome=ok")
+            let shown = try await nova.show(uuid)
+            #expect(shown["vm_state"] == "active" && shown["host"] == "host-b" && shown["task_state"]?.isNull == true)
+            #expect(!nova.hasFiles(uuid, "host-a"))
+        }
+    }
 }

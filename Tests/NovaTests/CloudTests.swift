@@ -148,7 +148,9 @@ struct CloudTests {
         try await nova.compute("snapshot_instance", uuid, ["image_id": .string(snapshotID)], action: "createImage")
         try await nova.wait(uuid, "active")
         #expect(try await cloud.state("image")[snapshotID] == nil)
-        #expect(try await nova.show(uuid)["faults"]?.arrayValue?.count == 1)
+        try await eventually(timeout: .seconds(40), "the fault") {
+            try await nova.show(uuid)["faults"]?.arrayValue?.count == 1
+        }
     }
 
     @Test func outagesEndInTheRightStateAndNothingLeaks() async throws {

@@ -125,24 +125,38 @@ struct ClusterTests {
     }
 
     /// Every request is in a journal once and has ended, every machine is in its place, booted as often as it should.
+    ///
+    /// A cast to the topic that was in flight when a connection was lost may be with two hosts: neither its client, when
+    /// the confirmation is missing, nor its worker's broker, when the acknowledgement is, can know of the other.
     private static func check(_ fleet: Fleet, _ load: ClusterLoad) async throws {
         let sent = load.sent
-        try await fleet.untilSettled(instances: sent.machines.count)
+        try await fleet.untilSettled(instances: sent.machines.count, orMore: true)
         let boots = Dictionary(uniqueKeysWithValues: sent.boots.map { ($0.key, $0.value + 1) })
         let placed = try fleet.machines(boots: boots)
-        #expect(placed.count == sent.machines.count)
         let hosts = Dictionary(grouping: placed, by: \.uuid)
+        var takenTwice = 0
         for machine in sent.machines {
             let found = hosts[machine.uuid]?.map(\.host) ?? []
-            #expect(found.count == 1 && (machine.isAnywhere || found == [machine.host]), "\(machine.uuid): \(found)")
+            if machine.isAnywhere, found.count == 2 {
+                takenTwice += 1
+            } else {
+                #expect(
+                    found.count == 1 && (machine.isAnywhere || found == [machine.host]),
+                    "\(machine.uuid): \(found)"
+                )
+            }
         }
+        #expect(placed.count == sent.machines.count + takenTwice)
+        // Each caller has one cast in flight.
+        #expect(takenTwice <= kills * callersPerClient * fleet.clients.count)
         try await fleet.terminate()
         let accepted = try await fleet.checkJournals()
-        #expect(accepted == sent.requests, "accepted and sent")
+        #expect(accepted == sent.requests + takenTwice, "accepted and sent")
         print(
             """
             \(sent.requests) requests (\(sent.answered) calls, all answered; \(sent.machines.count) machines), \
-            \(accepted) accepted, \(sent.requests - accepted) lost; workers: \(Fleet.build)
+            \(accepted) accepted, \(takenTwice) casts to the topic by two hosts, \
+            \(sent.requests + takenTwice - accepted) lost; workers: \(Fleet.build)
             """
         )
     }

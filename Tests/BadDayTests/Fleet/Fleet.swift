@@ -128,13 +128,15 @@ struct Fleet: Sendable {
         return (instances, unfinished)
     }
 
-    /// Waits until the hosts have so many instances and nothing is under way.
-    func untilSettled(instances: Int, timeout: Duration = .seconds(900)) async throws {
+    /// Waits until the hosts have so many instances, or as many again in two looks, and nothing is under way.
+    func untilSettled(instances: Int, orMore: Bool = false, timeout: Duration = .seconds(900)) async throws {
         var last = (instances: -1, unfinished: -1)
         do {
             try await eventually(timeout: timeout, "\(instances) instances") {
+                let before = last
                 last = try await status()
-                return last.instances == instances && last.unfinished == 0
+                guard last.unfinished == 0 else { return false }
+                return last.instances == instances || orMore && last.instances > instances && last == before
             }
         } catch let failure as ConditionNotMet {
             throw Unexpected("\(failure): there are \(last.instances), \(last.unfinished) requests unfinished")

@@ -12,6 +12,7 @@ enum LogKey {
     static let method = "method"
     static let outcome = "outcome"
     static let duration = "duration_ms"
+    static let waited = "waited_ms"
     static let reason = "reason"
     static let error = "error"
     static let queue = "queue"
@@ -54,11 +55,16 @@ struct OperationLog: Sendable {
     init(logger: Logger) { self.logger = logger }
 
     /// Mutating operations and failures at info, other reads at debug.
+    ///
+    /// - Parameters:
+    ///   - duration: from its reception to its end.
+    ///   - waited: of this, until its turn came; `nil` for what does not queue.
     func ended(
         _ request: RPCRequest,
         host: String,
         outcome: OperationOutcome,
         duration: Duration,
+        waited: Duration? = nil,
         isRead: Bool
     ) {
         let level: Logger.Level = isRead && !outcome.isFailure ? .debug : .info
@@ -67,12 +73,17 @@ struct OperationLog: Sendable {
             LogKey.host: "\(host)",
             LogKey.method: "\(Self.clip(request.method))",
             LogKey.outcome: "\(outcome.text)",
-            LogKey.duration: "\(Double(duration.nanoseconds / 1_000) / 1_000)",
+            LogKey.duration: Self.milliseconds(duration),
         ]
+        if let waited { metadata[LogKey.waited] = Self.milliseconds(waited) }
         if let id = request.requestID { metadata[LogKey.requestID] = "\(Self.clip(id))" }
         if let instance = Self.instance(request.args) { metadata[LogKey.instance] = "\(instance)" }
         if case .failed(let failure) = outcome { metadata[LogKey.reason] = "\(Self.clip(failure.message, 500))" }
         logger.log(level: level, "operation", metadata: metadata)
+    }
+
+    private static func milliseconds(_ duration: Duration) -> Logger.MetadataValue {
+        "\(Double(duration.nanoseconds / 1_000) / 1_000)"
     }
 
     /// An error that no method declares: worth somebody's attention.

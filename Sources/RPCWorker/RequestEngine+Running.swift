@@ -44,7 +44,9 @@ extension RequestEngine {
             )
             return
         }
-        await end(ticket, entry, request, await outcome(of: ticket, entry, request, isMarked: isMarked))
+        let turn = ContinuousClock.now
+        let ending = await outcome(of: ticket, entry, request, turn: turn, isMarked: isMarked)
+        await end(ticket, entry, request, ending, waited: turn - ticket.arrival.receivedAt)
     }
 
     /// Ends a request that was accepted and is not going to run.
@@ -68,10 +70,11 @@ extension RequestEngine {
         of ticket: MutatingTicket,
         _ entry: EntryID,
         _ request: RPCRequest,
+        turn: ContinuousClock.Instant,
         isMarked: Bool
     ) async -> Ending {
         if ticket.wasStarted { return .result(await recover(ticket, request)) }
-        if ticket.arrival.isExpired(at: .now) { return .expired }
+        if ticket.arrival.isExpired(at: turn) { return .expired }
         if !isMarked {
             do {
                 try await ticket.host.journal.started(entry)
@@ -109,7 +112,15 @@ extension RequestEngine {
     }
 
     /// Writes the end and the reply that is owed, then sends the reply.
-    private func end(_ ticket: MutatingTicket, _ entry: EntryID, _ request: RPCRequest, _ ending: Ending) async {
+    ///
+    /// - Parameter waited: until its turn came; `nil` when it never did.
+    private func end(
+        _ ticket: MutatingTicket,
+        _ entry: EntryID,
+        _ request: RPCRequest,
+        _ ending: Ending,
+        waited: Duration? = nil
+    ) async {
         monitor.end(ticket.watch)
         let host = ticket.host
         let outcome: OperationOutcome
@@ -152,7 +163,7 @@ extension RequestEngine {
         }
         let duration = ticket.arrival.elapsed
         metrics.ended(request.method, after: duration, failed: outcome.isFailure)
-        log.ended(request, host: host.name, outcome: outcome, duration: duration, isRead: false)
+        log.ended(request, host: host.name, outcome: outcome, duration: duration, waited: waited, isRead: false)
     }
 
     /// Tries until the journal takes it. Bounded by the requests that were accepted: none is while the journal fails.

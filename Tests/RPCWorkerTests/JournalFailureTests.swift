@@ -64,6 +64,7 @@ struct JournalFailureTests {
         #expect(operations[0].metadata["instance"] == uuid)
         #expect(operations[0].metadata["host"] == "host-a")
         #expect(operations[0].metadata["duration_ms"] != nil)
+        #expect(operations[0].metadata["waited_ms"] != nil)
         #expect(operations[1].metadata["outcome"] == "InstanceNotFound")
         for line in lines.all {
             #expect(!line.message.contains("hush") && !line.metadata.values.contains { $0.contains("hush") })

@@ -73,7 +73,8 @@ extension ComputeService {
         if instance.host == host || instance.taskState != nil { return .rightful }
         // Built nowhere: whoever tries again asks for room again.
         if instance.host == nil { return instance.vmState == .error ? .forgotten : .rightful }
-        return instance.vmState == .active || instance.vmState == .stopped ? .forgotten : .rightful
+        // In error, it may have been evacuated to this host in vain.
+        return [.active, .stopped, .error].contains(instance.vmState) ? .forgotten : .rightful
     }
 
     /// A migration that failed held the share of an instance that is still here.

@@ -9,13 +9,15 @@ import VMOps
 extension ComputeService {
     /// Compares everything, at the start. What an accepted request is about is left to that request.
     ///
+    /// - Parameter provider: the host's at placement.
     /// - Returns: what takes longer than a save, and is to be done while the host serves.
-    func reconcile() async throws -> [(instance: NovaInstance, action: Reconciliation.Action)] {
+    func reconcile(_ provider: String) async throws -> [(instance: NovaInstance, action: Reconciliation.Action)] {
         let context = AdminContext.make()
         let open = try await openRequests()
+        let evacuated = try await removeEvacuated(open: open, provider: provider)
         let instances = try await conductor.instances(on: host, context: context)
         var later: [(instance: NovaInstance, action: Reconciliation.Action)] = []
-        for instance in instances where !open.contains(instance.uuid) {
+        for instance in instances where !open.contains(instance.uuid) && !evacuated.contains(instance.uuid) {
             switch Reconciliation(instance, try await presence(instance)).atStart {
             case .nothing: break
             case let action where action.isLong: later.append((instance, action))
@@ -30,6 +32,8 @@ extension ComputeService {
     func compareAll() async {
         do {
             let context = AdminContext.make()
+            let open = try await openRequests()
+            _ = try await removeEvacuated(open: open, provider: methods.cloud.provider.uuid)
             let instances = try await conductor.instances(on: host, context: context)
             for instance in instances { try await compare(instance, context) }
             try await removeDeleted(known: instances, open: try await openRequests())

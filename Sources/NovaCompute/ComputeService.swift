@@ -113,7 +113,7 @@ package final class ComputeService: Sendable {
             do {
                 try await conductor.ping()
                 let records = try await register()
-                let later = try await reconcile()
+                let later = try await reconcile(records.nodeUUID)
                 refused.withLock { $0 = nil }
                 return (records, later)
             } catch let error as ComputeServiceError {

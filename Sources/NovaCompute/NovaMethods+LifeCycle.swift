@@ -48,7 +48,13 @@ extension NovaMethods {
             let interfaces = try await cloud.refreshes.lane(instance.uuid).run {
                 try await allocateNetworks(arguments, instance)
             }
-            var request = try spawnRequest(arguments, instance, interfaces)
+            var request = try spawnRequest(
+                arguments,
+                instance,
+                interfaces,
+                image: arguments["image"],
+                password: arguments["admin_password"]?.stringValue
+            )
             request.readiness = plugging(instance, interfaces)
             let info = try await operations.spawn(request, arguments.operation)
             let outcome = try await save(
@@ -103,11 +109,16 @@ extension NovaMethods {
         return false
     }
 
-    /// - Parameter interfaces: VIFs that were made for it; `nil`: those that the message carries.
-    private func spawnRequest(
+    /// - Parameters:
+    ///   - interfaces: VIFs that were made for it; `nil`: those that the message carries.
+    ///   - image: what is known of the image, as a plain map or an object.
+    ///   - password: the new administrator's, for the config drive.
+    func spawnRequest(
         _ arguments: NovaArguments,
         _ instance: NovaInstance,
-        _ interfaces: [JSONValue]?
+        _ interfaces: [JSONValue]?,
+        image: JSONValue?,
+        password: String?
     ) throws -> SpawnRequest {
         let object = instance.object
         // Without the columns the flavor tells it.
@@ -134,7 +145,7 @@ extension NovaMethods {
         guard !disks.contains(where: { $0["destination_type"] == "volume" }) else {
             throw OperationError.notImplemented("volumes of a new instance are not supported by host \(host)")
         }
-        if let image = try ImageMetaArgument(plain: arguments["image"], name: "image") {
+        if let image = try ImageMetaArgument(plain: image, name: "image") {
             request.imageRef = try image.id() ?? object["image_ref"]?.stringValue
             request.imageDetails = try image.details()
         }
@@ -150,7 +161,7 @@ extension NovaMethods {
                 metadata: request.metadata,
                 interfaces: request.interfaces,
                 injectedFiles: injected,
-                adminPassword: injectsPasswords() ? arguments["admin_password"]?.stringValue : nil
+                adminPassword: injectsPasswords() ? password : nil
             )
             request.configDriveFiles = Redacted(try content.files())
         }

@@ -43,18 +43,21 @@ extension NovaMethods {
             }
             if let id = port["id"]?.stringValue { used.insert(id) }
             guard port["binding:vif_type"] != "binding_failed" else {
-                let id = port["id"]?.stringValue ?? ""
-                throw OperationError(
-                    .novaException,
-                    "Binding failed for port \(id), please check neutron logs for more information.",
-                    details: ["port_id": id]
-                )
+                throw Self.bindingFailure(port["id"]?.stringValue ?? "")
             }
             ports.append(port)
         }
         let interfaces = try await network.interfaces(ports, given: given)
         try await conductor?.saveNetworkInfo(interfaces, of: instance, context: arguments.context)
         return interfaces
+    }
+
+    static func bindingFailure(_ port: String) -> OperationError {
+        OperationError(
+            .novaException,
+            "Binding failed for port \(port), please check neutron logs for more information.",
+            details: ["port_id": port]
+        )
     }
 
     private func owned(_ instance: NovaInstance) -> JSONObject {
@@ -213,17 +216,10 @@ extension NovaMethods {
             try await cloud.refreshes.lane(instance.uuid).run {
                 guard let present = try await conductor.instance(instance.uuid, context: context) else { return }
                 let before = try present.networkInfo()
-                let order = before.compactMap { $0["id"]?.stringValue }
-                let given = before.filter { $0["preserve_on_delete"]?.boolValue == true }
-                let ports = try await network.ports(of: instance.uuid)
                 // Before the boot has written its own, there is nothing to be refreshed.
-                if order.isEmpty { return }
-                let places = ports.map { port in order.firstIndex { $0 == port["id"]?.stringValue } ?? order.count }
-                let sorted = zip(places, ports).sorted { $0.0 < $1.0 }.map(\.1)
-                let interfaces = try await network.interfaces(
-                    sorted,
-                    given: Set(given.compactMap { $0["id"]?.stringValue })
-                )
+                if before.isEmpty { return }
+                let ports = try await network.ports(of: instance.uuid)
+                let interfaces = try await describe(ports, as: before, network)
                 guard interfaces != before else { return }
                 try await conductor.saveNetworkInfo(interfaces, of: instance, context: context)
             }
@@ -231,6 +227,19 @@ extension NovaMethods {
             if Task.isCancelled { return }
             logger.warning("network info not saved", metadata: ["instance": "\(instance.uuid)", "error": "\(error)"])
         }
+    }
+
+    /// The VIFs of ports, in the order in which they were described before.
+    func describe(
+        _ ports: [JSONObject],
+        as before: [JSONValue],
+        _ network: NetworkClient
+    ) async throws(OpenStackError) -> [JSONValue] {
+        let order = before.compactMap { $0["id"]?.stringValue }
+        let given = before.filter { $0["preserve_on_delete"]?.boolValue == true }
+        let places = ports.map { port in order.firstIndex { $0 == port["id"]?.stringValue } ?? order.count }
+        let sorted = zip(places, ports).sorted { $0.0 < $1.0 }.map(\.1)
+        return try await network.interfaces(sorted, given: Set(given.compactMap { $0["id"]?.stringValue }))
     }
 
     /// `external_instance_event`: the network service tells of changes through the API.

@@ -285,6 +285,7 @@ extension NovaMethods {
         var changes = Self.flavors(present, flavor: present.object["new_flavor"])
         changes["task_state"] = .string(TaskState.resizeFinish.rawValue)
         for change in try Self.columns(present.object.object("new_flavor")) { changes[change.key] = change.value }
+        for change in placing { changes[change.key] = change.value }
         let expected: [TaskState?] = [.resizeMigrated, .resizeFinish, nil]
         let context = arguments.context
         guard try await conductor.save(instance, changes, expected: expected, context: context) == .saved else {

@@ -148,8 +148,7 @@ extension NovaMethods {
         let old = try present.object.object("old_flavor")
         var changes = Self.settled(present, flavor: old?.primitive)
         for change in try Self.columns(old) { changes[change.key] = change.value }
-        changes["host"] = .string(host)
-        changes["node"] = .string(host)
+        for change in placing { changes[change.key] = change.value }
         changes["power_state"] = .int(Int64(info.powerState))
         changes["launched_at"] = .string(NovaTime.now)
         changes["vm_state"] = .string((info.powerState == Self.powerStateOff ? VMState.stopped : .active).rawValue)

@@ -8,7 +8,7 @@ extension NovaMethods {
     /// About an instance: its task ends, and so does a migration that comes along.
     static let unsupportedOperations = [
         "swap_volume",
-        "rebuild_instance", "rescue_instance", "unrescue_instance", "soft_delete_instance", "restore_instance",
+        "rescue_instance", "unrescue_instance", "soft_delete_instance", "restore_instance",
         "trigger_crash_dump", "inject_network_info", "backup_instance", "shelve_instance",
         "shelve_offload_instance", "unshelve_instance", "set_admin_password", "quiesce_instance",
         "unquiesce_instance", "volume_snapshot_create", "volume_snapshot_delete", "add_fixed_ip_to_instance",

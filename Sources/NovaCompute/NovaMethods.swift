@@ -22,7 +22,7 @@ struct NovaMethods: Sendable {
     var versions: ObjectVersions { settings.versions }
 
     var all: [RemoteMethod] {
-        lifeCycle + power + reads + migration + migrationPeer + snapshots + interfaces + volumes
+        lifeCycle + power + reads + migration + migrationPeer + snapshots + rebuilds + interfaces + volumes
             + resizes + resizeEnds + unsupported
     }
 

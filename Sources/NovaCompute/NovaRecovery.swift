@@ -27,11 +27,29 @@ package struct NovaRecovery: Sendable {
             case "attach_interface": return try await attachInterface(arguments)
             case "detach_interface": return try await detachInterface(arguments)
             case "detach_volume": return try await detachVolume(arguments)
+            case "build_and_run_instance", "rebuild_instance": return try await build(arguments)
             default: return .run
             }
         } catch {
             return .failed(RemoteFailure.from(error))
         }
+    }
+
+    /// What was built before the crash is not built again, and least of all what another host was given since.
+    private func build(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
+        // An evacuation is from another host, and knows what it has done.
+        if try arguments.bool("recreate", default: false) { return .run }
+        let uuid = try await methods.instance(arguments).uuid
+        guard let conductor = methods.conductor,
+            let present = try await conductor.instance(uuid, context: arguments.context)
+        else { return .run }
+        let isElsewhere = present.host != nil && present.host != methods.host
+        let isRested = present.host != nil && present.taskState == nil && present.vmState != .building
+        if isElsewhere || isRested { return .finished(.null) }
+        let isTaken = try await conductor.evacuations(from: methods.host).contains {
+            $0["instance_uuid"]?.stringValue == uuid
+        }
+        return isTaken ? .finished(.null) : .run
     }
 
     /// A machine that runs is what a reboot promises; a second one would reset the guest again.

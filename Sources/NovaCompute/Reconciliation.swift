@@ -39,7 +39,9 @@ struct Reconciliation: Sendable, Hashable {
         "rebooting", "reboot_pending", "reboot_started", "rebooting_hard", "reboot_pending_hard",
         "reboot_started_hard",
     ]
-    private static let builds: Set<String> = ["scheduling", "block_device_mapping", "networking", "spawning"]
+    private static let builds = Set(
+        ["scheduling", "block_device_mapping", "networking", "spawning"] + TaskState.rebuilds.map(\.rawValue)
+    )
 
     private static let (running, paused, shutDown, crashed, suspended) = (1, 3, 4, 6, 7)
 

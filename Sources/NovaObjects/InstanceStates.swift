@@ -22,10 +22,18 @@ package enum TaskState: String, Sendable, Hashable, CaseIterable {
     case resizeMigrated = "resize_migrated"
     case resizeFinish = "resize_finish"
     case resizeReverting = "resize_reverting"
+    case rebuilding
+    case rebuildBlockDeviceMapping = "rebuild_block_device_mapping"
+    case rebuildSpawning = "rebuild_spawning"
     // The only ones with hyphens (Nova's compute RPC, section 11).
     case softDeleting = "soft-deleting"
     case poweringOff = "powering-off"
     case poweringOn = "powering-on"
+}
+
+extension TaskState {
+    /// Those of a rebuild, or of an evacuation at its new host, in order.
+    package static let rebuilds: [TaskState] = [.rebuilding, .rebuildBlockDeviceMapping, .rebuildSpawning]
 }
 
 /// What a migration has come to.
@@ -33,6 +41,8 @@ package enum MigrationStatus: String, Sendable, Hashable {
     case accepted, queued, preparing, running, completed, cancelled, failed, error
     // Cold migrations and resizes.
     case migrating, finished, confirming, confirmed, reverting, reverted
+    /// An evacuation as far as its new host is concerned.
+    case done
     case preMigrating = "pre-migrating"
     case postMigrating = "post-migrating"
 }

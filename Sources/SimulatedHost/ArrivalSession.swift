@@ -123,15 +123,26 @@ struct ArrivalSession {
         try FileCalls.sync(disk.temporary)
         // Noted before it is there: whatever happens, nothing of it is left when the machine is abandoned.
         try machine.update { state, _ throws(BackendError) in
-            guard state.phase == .planned, state.migration == self.migration else {
-                throw BackendError(.conflict, "machine \(self.machine.uuid) is not expected any more")
-            }
+            try self.checkExpected(state)
             if !state.received.contains(disk.path) { state.received.append(disk.path) }
         }
         try machine.saveNow()
         try FileCalls.rename(disk.temporary, to: disk.path)
         isFinished = true
+        do {
+            try machine.update { state, _ throws(BackendError) in try self.checkExpected(state) }
+        } catch {
+            // Abandoned in between, by somebody who did not find it.
+            try? FileCalls.remove(disk.path)
+            throw error
+        }
         try FileCalls.syncDirectory(of: disk.path)
+    }
+
+    private func checkExpected(_ state: SimulatedMachine.State) throws(BackendError) {
+        guard state.phase == .planned, state.migration == migration else {
+            throw BackendError(.conflict, "machine \(machine.uuid) is not expected any more")
+        }
     }
 
     private mutating func closeDisk(keeping: Bool) {

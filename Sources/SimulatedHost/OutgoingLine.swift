@@ -22,9 +22,25 @@ struct OutgoingLine: Sendable {
     let world: SimulatedWorld
 
     func send(_ kind: MigrationFrame.Kind, _ content: [UInt8]) async throws {
-        try await thread.run { [socket] in try MigrationFrame.send(kind, content, on: socket) }
+        try await thread.run { [socket] in
+            do throws(BackendError) {
+                try MigrationFrame.send(kind, content, on: socket)
+            } catch {
+                throw error.code == .unavailable ? Self.reason(on: socket) ?? error : error
+            }
+        }
         guard let bandwidth else { return }
         try await world.reactor.sleep(UInt64(content.count) * 1_000_000_000 / UInt64(max(1, bandwidth)))
+    }
+
+    /// Why the destination has closed the connection tells more than that it has.
+    private static func reason(on socket: MigrationSocket) -> BackendError? {
+        do throws(BackendError) {
+            try MigrationFrame.expect(.ok, on: socket)
+            return nil
+        } catch {
+            return error.code == .internal ? error : nil
+        }
     }
 
     func ask(_ kind: MigrationFrame.Kind, _ content: JSONObject, answer: MigrationFrame.Kind) async throws {

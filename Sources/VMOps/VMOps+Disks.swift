@@ -10,8 +10,27 @@ extension VMOps {
         _ undo: inout Undo
     ) async throws -> [DiskAttachment] {
         var addresses = DeviceAddresses()
+        let names = DiskNames()
+        var disks = try await makeLocalDisks(request, directory, names, &addresses)
+        for volume in request.volumes {
+            let address = try addresses.volume(boot: volume.isBootVolume)
+            disks.append(try await connect(volume, at: address, &undo))
+        }
+        if let drive = try await makeConfigDrive(request, directory, names, &addresses) { disks.append(drive) }
+        return disks
+    }
+
+    /// Makes root and ephemeral disks.
+    func makeLocalDisks(
+        _ request: SpawnRequest,
+        _ directory: InstanceDirectory,
+        _ names: DiskNames,
+        _ addresses: inout DeviceAddresses
+    ) async throws -> [DiskAttachment] {
         var disks: [DiskAttachment] = []
-        if !request.volumes.contains(where: \.isBootVolume), let root = try await makeRoot(request, directory) {
+        if !request.volumes.contains(where: \.isBootVolume),
+            let root = try await makeRoot(request, directory, names)
+        {
             disks.append(
                 DiskAttachment(role: .root, path: root.path, format: root.format, address: addresses.root())
             )
@@ -19,7 +38,7 @@ extension VMOps {
         let format = backend.capabilities.diskFormats.first ?? "raw"
         for (number, size) in request.ephemeralGB.enumerated() where size > 0 {
             let disk = DiskRequest(
-                path: directory.file("eph\(number).\(format)"),
+                path: directory.file(names.ephemeral(number, format)),
                 format: format,
                 source: .blank,
                 virtualSize: UInt64(size) * RootDiskPlan.gigabyte
@@ -34,17 +53,14 @@ extension VMOps {
                 )
             )
         }
-        for volume in request.volumes {
-            let address = try addresses.volume(boot: volume.isBootVolume)
-            disks.append(try await connect(volume, at: address, &undo))
-        }
-        if request.configDrive || settings.forceConfigDrive {
-            disks.append(try await makeConfigDrive(request, directory, address: addresses.configDrive()))
-        }
         return disks
     }
 
-    private func makeRoot(_ request: SpawnRequest, _ directory: InstanceDirectory) async throws -> DiskInfo? {
+    private func makeRoot(
+        _ request: SpawnRequest,
+        _ directory: InstanceDirectory,
+        _ names: DiskNames
+    ) async throws -> DiskInfo? {
         let image = try await image(request, directory)
         let plan = try RootDiskPlan.plan(
             image: image,
@@ -55,7 +71,7 @@ extension VMOps {
         guard let plan else { return nil }
         return try await backend.createDisk(
             DiskRequest(
-                path: directory.file("root.\(plan.format)"),
+                path: directory.file(names.root(plan.format)),
                 format: plan.format,
                 source: plan.source,
                 virtualSize: plan.virtualSize
@@ -173,11 +189,14 @@ extension VMOps {
         )
     }
 
-    private func makeConfigDrive(
+    /// - Returns: `nil` when the instance gets none.
+    func makeConfigDrive(
         _ request: SpawnRequest,
         _ directory: InstanceDirectory,
-        address: DeviceAddress
-    ) async throws -> DiskAttachment {
+        _ names: DiskNames,
+        _ addresses: inout DeviceAddresses
+    ) async throws -> DiskAttachment? {
+        guard request.configDrive || settings.forceConfigDrive else { return nil }
         guard settings.configDriveFormat == "iso9660", backend.capabilities.has(.configDriveISO) else {
             throw OperationError(
                 .configDriveUnsupportedFormat,
@@ -185,8 +204,9 @@ extension VMOps {
                 details: ["format": settings.configDriveFormat]
             )
         }
-        let path = directory.file("configdrive.iso")
+        let path = directory.file(names.configDrive)
         try await backend.buildConfigDrive(request.configDriveFiles.secret, at: path)
+        let address = addresses.configDrive()
         return DiskAttachment(role: .configDrive, media: .cdrom, path: path, format: "raw", address: address)
     }
 }

@@ -13,10 +13,13 @@ extension VMOps {
     /// Whoever asks must know that the other host does not run it now; once this has succeeded, that host removes its
     /// machine when it is back, before it does anything else.
     ///
-    /// - Parameter powerOn: whether it runs at the end; `nil` = if it was meant to, as far as is written.
+    /// - Parameters:
+    ///   - powerOn: whether it runs at the end; `nil` = if it was meant to, as far as is written.
+    ///   - interfaces: what they are on this host; `nil` = what they were on the other one.
     package func evacuate(
         _ uuid: InstanceUUID,
         powerOn: Bool?,
+        interfaces: [NetworkInterface]? = nil,
         _ context: OperationContext
     ) async throws -> InstanceInfo {
         if let present = instance(uuid), !present.isGone, present.record.complete {
@@ -27,6 +30,7 @@ extension VMOps {
         else { throw OperationError.notFound(uuid.text) }
         try await requireSilent(stored.owner, uuid)
         var record = localRecord(stored.record)
+        if let interfaces { record.interfaces = interfaces }
         try await requireFiles(record)
         record.move = InstanceMove(
             role: .arriving,

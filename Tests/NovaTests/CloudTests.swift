@@ -10,7 +10,8 @@ struct CloudTests {
     static let subnet = "6a0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
     private static let imageID = "9d5f0f6e-2c8c-4cbe-9c2a-5a0f7c5f1b11"
     private static let snapshotID = "0b1c7d52-9f0f-4e0e-8a5e-64a1d0f2c3d4"
-    private static let content = Data(count: 1 << 16)
+    // Not kept: the leak detection does not see what a `Data` alone holds.
+    private static var content: Data { Data(count: 1 << 16) }
 
     private static let image: JSONValue = [
         "id": .string(imageID), "name": "tick", "status": "active", "container_format": "bare", "disk_format": "raw",
@@ -211,6 +212,42 @@ struct CloudTests {
             }
             try await Self.delete(nova, uuid)
             #expect(try await cloud.state("port").isEmpty)
+        }
+    }
+
+    @Test func portsAndSharesGoWithAnEvacuation() async throws {
+        try await Self.run { nova, cloud in
+            let uuid = try await Self.build(nova, cloud, [["network_id": .string(Self.network)]])
+            try await nova.wait(uuid, "active")
+            let port = try #require(try await cloud.state("port").first?.key)
+            let (old, new) = (try await Self.node(nova, "host-a"), try await Self.node(nova, "host-b"))
+            // The scheduler's part, which this control plane leaves out: the old host's share stays until it is back.
+            let both = JSONObject([old, new].map { ($0, ["resources": ["VCPU": 1]]) })
+            try await nova.restart(only: ["host-b"])
+            for isFirst in [true, false] {
+                try await cloud.put("allocation", uuid, ["generation": 1, "allocations": .object(both)])
+                if isFirst { try await cloud.fail("PUT", "/network/v2.0/ports", status: 503, count: 100) }
+                let number = try await nova.evacuate(uuid, to: "host-b")
+                try await nova.wait(uuid, migration: number, is: isFirst ? "failed" : "done")
+                let shown = try await nova.wait(uuid, isFirst ? "error" : "active")
+                let host = isFirst ? "host-a" : "host-b"
+                #expect(shown["host"]?.stringValue == host)
+                #expect(try await cloud.state("port")[port]?["binding:host_id"]?.stringValue == host)
+                let held = try await cloud.state("allocation")[uuid]?["allocations"]?.objectValue?.map(\.key)
+                #expect(Set(held ?? []) == (isFirst ? [old] : [old, new]))
+                #expect(shown["network"]?.arrayValue?.count == 1)
+                if isFirst { try await cloud.tell("heal") }
+                guard !isFirst else { continue }
+                try await nova.restart(only: ["host-a", "host-b"])
+                try await nova.wait(uuid, migration: number, is: "completed")
+            }
+            #expect(!nova.hasFiles(uuid, "host-a") && nova.hasFiles(uuid, "host-b"))
+            let left = try await cloud.state("allocation")[uuid]?["allocations"]?.objectValue?.map(\.key)
+            #expect(left == [new])
+            try await Self.delete(nova, uuid)
+            #expect(try await cloud.state("port").isEmpty)
+            #expect(try await cloud.state("allocation").isEmpty)
+            #expect(!nova.hasFiles(uuid, "host-b"))
         }
     }
 }

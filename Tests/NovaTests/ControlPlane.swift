@@ -39,12 +39,14 @@ struct ControlPlane: Sendable {
     ///   - service: It is Nova's own service instead.
     ///   - cap: `[upgrade_levels] compute`.
     ///   - notifications: whether versioned notifications are sent and listened to.
+    ///   - sharesStorage: whether the hosts have their instances at one place.
     static func run(
         conductor: Bool,
         service: Bool = false,
         cap: String? = nil,
         notifications: Bool = false,
         options: [String: [String: String]] = [:],
+        sharesStorage: Bool = false,
         _ body: @escaping @Sendable (ControlPlane) async throws -> Void
     ) async throws {
         let python = try await NovaEnvironment.python()
@@ -55,7 +57,14 @@ struct ControlPlane: Sendable {
         settings.options["simulated"] = ["boot_lines": "3"]
         if service { settings.options["nova"]?.merge(["service_version": "74", "report_interval": "0.5"]) { $1 } }
         for (group, values) in options { settings.options[group, default: [:]].merge(values) { $1 } }
-        try await DaemonProcess.run(settings, waitsForService: !conductor, prepare: prepareImage) { daemon in
+        try await DaemonProcess.run(
+            settings,
+            waitsForService: !conductor,
+            prepare: { directory in
+                try await prepareImage(directory)
+                if sharesStorage { try shareInstances(directory) }
+            }
+        ) { daemon in
             try await withTemporaryDirectory { directory in
                 var arguments = [
                     Checkout.peers.appending(path: "nova_control_plane.py").path, "--url", daemon.url, "--directory",
@@ -91,6 +100,23 @@ struct ControlPlane: Sendable {
             ofItemAtPath: directory + "/state"
         )
         try Data(count: imageBytes).write(to: images.appending(path: imageID))
+    }
+
+    private static func shareInstances(_ directory: String) throws {
+        let files = FileManager.default
+        for path in ["shared", "state/host-a", "state/host-b"] {
+            try files.createDirectory(
+                atPath: directory + "/" + path,
+                withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700]
+            )
+        }
+        for host in ["host-a", "host-b"] {
+            try files.createSymbolicLink(
+                atPath: directory + "/state/\(host)/instances",
+                withDestinationPath: directory + "/shared"
+            )
+        }
     }
 
     // MARK: - Commands
@@ -181,6 +207,43 @@ struct ControlPlane: Sendable {
         try await ask("build", ["uuid": .string(uuid), "host": .string(host), "image": Self.image])
         try await wait(uuid, "active")
         return uuid
+    }
+
+    /// Kills the daemon, and starts another one for some of its hosts, with options of `[simulated]`.
+    func restart(only hosts: [String], _ options: [String: String] = [:]) async throws {
+        try await daemon.kill()
+        var settings = daemon.settings
+        settings.hosts = hosts
+        settings.options["simulated"] = ["boot_lines": "3"].merging(options) { $1 }
+        daemon.settings = settings
+        try await daemon.start()
+    }
+
+    /// Whether a host has a directory of the instance's.
+    func hasFiles(_ uuid: String, _ host: String) -> Bool {
+        FileManager.default.fileExists(atPath: daemon.statePath + "/\(host)/instances/\(uuid)/.vmops-instance")
+    }
+
+    /// Has an instance evacuated; the migration's number.
+    func evacuate(_ uuid: String, to host: String, _ more: JSONObject = [:]) async throws -> Int64 {
+        var fields: JSONObject = ["uuid": .string(uuid), "dest": .string(host)]
+        for field in more { fields[field.key] = field.value }
+        guard let number = try await ask("evacuate", fields)["migration"]?.intValue else {
+            throw Raised(className: "test", text: "no migration", code: nil)
+        }
+        return number
+    }
+
+    /// Waits until a migration has a status.
+    func wait(
+        _ uuid: String,
+        migration: Int64,
+        is status: String,
+        timeout: Duration = .seconds(40)
+    ) async throws {
+        try await eventually(timeout: timeout, "migration is \(status)") {
+            try await show(uuid, migration: migration)["migration"]?.stringValue == status
+        }
     }
 
     /// What the conductor was asked to write since the last time, without events of actions and what hosts say of

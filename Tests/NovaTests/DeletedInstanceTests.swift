@@ -18,7 +18,7 @@ struct DeletedInstanceTests {
     }
 
     private static func restart(_ nova: ControlPlane, _ action: String, every interval: String) async throws {
-        try await nova.daemon.kill()
+        try await nova.daemon.terminate()
         var settings = nova.daemon.settings
         settings.options["nova"]?["running_deleted_instance_action"] = action
         settings.options["nova"]?["sync_power_state_interval"] = interval

@@ -32,6 +32,7 @@ import Testing
             ("active", "pausing", 3, .save(vmState: .paused, powerState: 3)),
             ("active", "suspending", 7, .save(vmState: .suspended, powerState: 7)),
             ("building", "spawning", 1, .save(vmState: .error, powerState: 1)),
+            ("active", "rebuild_spawning", 1, .save(vmState: .error, powerState: 1)),
             ("active", "migrating", 1, .save(vmState: nil, powerState: 1)),
             ("error", "powering-off", 1, .save(vmState: nil, powerState: 1)),
             ("soft-delete", "restoring", 1, .nothing),

@@ -15,6 +15,8 @@ One command a line, one answer each; casts are answered when they are sent. An "
     {"op": "resize", "uuid": …, "dest": "host-b", "flavor": {…}}     that of a resize; without a flavor, of a cold migration
     {"op": "confirm", "uuid": …, "migration": …}                    what the API does then; "revert" is the other way
     {"op": "flavors", "uuid": …}                                    what the instance is made of, and was
+    {"op": "evacuate", "uuid": …, "dest": "host-b"}                 the API's and the conductor's part of an evacuation
+    {"op": "rebuild", "uuid": …, "image": {…}}                      theirs of a rebuild
     {"op": "show", "uuid": …}                                       what the database has
     {"op": "saves"}                                                 what the conductor was asked, since the last time
     {"op": "conductor", "serve": false}                             stops or starts the conductor
@@ -52,6 +54,7 @@ import nova.conf  # noqa: E402
 import oslo_messaging  # noqa: E402
 from nova import baserpc  # noqa: E402
 from nova import context as nova_context  # noqa: E402
+from nova import exception  # noqa: E402
 from nova import objects, rpc  # noqa: E402
 from nova.compute import rpcapi  # noqa: E402
 from nova.conductor import manager  # noqa: E402
@@ -370,6 +373,47 @@ class ControlPlane:
         self.compute.live_migration(context, instance, dest, block_migration, source, migration, data)
         return {"migration": migration.id, "object": data.obj_name(), "version": data.VERSION, "data": fields}
 
+    def remake(self, context, instance, image_ref, host, migration, **more):
+        try:
+            spec = objects.RequestSpec.get_by_instance_uuid(context, instance.uuid)
+        except exception.RequestSpecNotFound:
+            spec = None
+        self.compute.rebuild_instance(
+            context, instance, new_pass="pAss", injected_files=None, image_ref=image_ref,
+            orig_image_ref=image_ref and instance.image_ref, orig_sys_metadata=image_ref and {}, bdms=None,
+            host=host, node=host, preserve_ephemeral=False, migration=migration, limits=None, request_spec=spec,
+            accel_uuids=[], reimage_boot_volume=False, **more
+        )
+
+    def op_evacuate(self, uuid, dest, on_shared_storage=None, target_state=None):
+        context = self.context()
+        instance = self.instance(context, uuid)
+        instance.task_state = "rebuilding"
+        instance.save(expected_task_state=None)
+        self.action(context, uuid, "evacuate")
+        migration = objects.Migration(
+            context, source_compute=instance.host, source_node=instance.node, instance_uuid=uuid, status="accepted",
+            migration_type="evacuation", uuid=uuidutils.generate_uuid(), user_id=USER, project_id=PROJECT,
+        )
+        migration.create()
+        self.remake(
+            context, instance, None, dest, migration, recreate=True, on_shared_storage=on_shared_storage,
+            target_state=target_state,
+        )
+        return {"migration": migration.id}
+
+    def op_rebuild(self, uuid, image):
+        context = self.context()
+        instance = self.instance(context, uuid)
+        instance.task_state = "rebuilding"
+        instance.image_ref = image["id"]
+        instance.save(expected_task_state=[None])
+        self.action(context, uuid, "rebuild")
+        self.remake(
+            context, instance, image["id"], instance.host, None, recreate=False, on_shared_storage=False, target_state=None
+        )
+        return {}
+
     def op_show(self, uuid, migration=None):
         context = self.context().elevated(read_deleted="yes")
         instance = self.instance(context, uuid, [])
@@ -391,7 +435,8 @@ class ControlPlane:
             for vif in (cache.network_info if cache else None) or []
         ]
         if migration is not None:
-            fields["migration"] = objects.Migration.get_by_id(context, migration).status
+            record = objects.Migration.get_by_id(context, migration)
+            fields["migration"], fields["destination"] = record.status, record.dest_compute
         return fields
 
     def op_services(self):

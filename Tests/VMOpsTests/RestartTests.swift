@@ -13,7 +13,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5))) struct RestartTests {
     /// Starts `operation`, ends the worker where the hook holds it, and goes on with the next worker's host. What the
     /// dead worker would still do is held back until `check` is done.
-    private func kill(
+    func kill(
         _ host: TestHost,
         others: [TestHost] = [],
         at primitive: Primitive,

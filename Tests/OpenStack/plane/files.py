@@ -162,6 +162,8 @@ def clients(plane):
 
 
 def nova(plane, directory):
+    """An API under uWSGI schedules nothing between two requests, heartbeats neither; a broker that waits for them closes the
+    connection, and the next request waits for an answer that comes nowhere."""
     return f"""[DEFAULT]
 use_stderr = true
 transport_url = {plane.transport_url()}
@@ -172,6 +174,8 @@ service_down_time = 30
 report_interval = 5
 [api]
 auth_strategy = keystone
+[oslo_messaging_rabbit]
+heartbeat_timeout_threshold = 0
 [upgrade_levels]
 compute = auto
 [conductor]

@@ -47,6 +47,7 @@ def steps_of(life, outages, many):
         ("server resume", life.resume),
         ("server image create", life.snapshot),
         ("boot from the snapshot, delete", life.boot_snapshot),
+        ("server rebuild", life.rebuild),
         ("server migrate --live-migration, console whole", life.migrate),
         ("after it: port bound to the destination", life.migration_port),
         ("after it: allocation on the destination alone", life.allocated),

@@ -16,8 +16,8 @@ package protocol NovaCaller: Sendable {
     ///   - context: passed on as it came.
     ///   - timeout: for the answer.
     ///   - monitorTimeout: ask for signs of life, and give up when there is none for so long.
-    /// - Throws: `RemoteFailure` when the method failed, `CancellationError`; anything else means that there is no
-    ///   answer, and that the method may have run or still run.
+    /// - Throws: `RemoteFailure` when the method failed; `CancellationError` also when the process is about to end;
+    ///   anything else means that there is no answer, and that the method may have run or still run.
     func call(
         _ topic: NovaTopic,
         server: String?,

@@ -39,15 +39,17 @@ struct NovaCalls: NovaCaller {
     ) async throws -> JSONValue {
         var target = target(topic, server, version)
         target.namespace = namespace
-        return try await calls.connected.call(
-            target,
-            method,
-            args,
-            context: context,
-            timeout: timeout,
-            monitorTimeout: monitorTimeout,
-            mandatory: true
-        )
+        return try await untilClosed { [target] in
+            try await calls.connected.call(
+                target,
+                method,
+                args,
+                context: context,
+                timeout: timeout,
+                monitorTimeout: monitorTimeout,
+                mandatory: true
+            )
+        }
     }
 
     func cast(
@@ -58,6 +60,17 @@ struct NovaCalls: NovaCaller {
         _ args: JSONObject,
         context: JSONObject
     ) async throws {
-        try await calls.connected.cast(target(topic, server, version), method, args, context: context)
+        try await untilClosed {
+            try await calls.connected.cast(target(topic, server, version), method, args, context: context)
+        }
+    }
+
+    /// A connection that this process has closed for good, at its end, is nothing to be patient with.
+    private func untilClosed<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
+        } catch let error as RPCClientError where error.code == .closed {
+            throw CancellationError()
+        }
     }
 }

@@ -60,7 +60,7 @@ struct CloudTests {
     /// What the scheduler does before a host is asked.
     private static func claim(_ nova: ControlPlane, _ cloud: CloudServer, _ uuid: String) async throws {
         let node = try await node(nova, "host-a")
-        try await eventually(timeout: .seconds(40), "the provider is there") {
+        try await eventually(timeout: .seconds(120), "the provider is there") {
             try await cloud.state("provider")[node]?["traits"]?.arrayValue?.isEmpty == false
         }
         try await cloud.put(
@@ -90,7 +90,7 @@ struct CloudTests {
     static func delete(_ nova: ControlPlane, _ uuid: String) async throws {
         try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
         try await nova.compute("terminate_instance", uuid, ["bdms": .array([])], action: "delete")
-        try await eventually(timeout: .seconds(40), "the record is deleted") {
+        try await eventually(timeout: .seconds(120), "the record is deleted") {
             try await nova.show(uuid)["deleted"] == true
         }
     }
@@ -158,7 +158,7 @@ struct CloudTests {
         try await nova.wait(uuid, "active")
         #expect(try await cloud.state("image")[snapshotID] == nil)
         // What users are told is written after the state.
-        try await eventually(timeout: .seconds(40), "a fault") {
+        try await eventually(timeout: .seconds(120), "a fault") {
             try await nova.show(uuid)["faults"]?.arrayValue?.count == 1
         }
     }
@@ -186,7 +186,7 @@ struct CloudTests {
             #expect(try await cloud.state("port").isEmpty)
             #expect(try await cloud.state("allocation")[uuid] != nil)
             try await cloud.tell("heal")
-            try await eventually(timeout: .seconds(40), "the allocation is found and freed") {
+            try await eventually(timeout: .seconds(120), "the allocation is found and freed") {
                 try await cloud.state("allocation").isEmpty
             }
         }
@@ -201,11 +201,11 @@ struct CloudTests {
             try await cloud.put("binding", port, ["host-b"])
             let answer = try await nova.ask("migrate", ["uuid": .string(uuid), "dest": "host-b"])
             let number = try #require(answer["migration"]?.intValue)
-            try await eventually(timeout: .seconds(40), "the migration is completed") {
+            try await eventually(timeout: .seconds(120), "the migration is completed") {
                 try await nova.show(uuid, migration: number)["migration"] == "completed"
             }
             #expect(try await nova.wait(uuid, "active")["host"] == "host-b")
-            try await eventually(timeout: .seconds(40), "the port is the destination's") {
+            try await eventually(timeout: .seconds(120), "the port is the destination's") {
                 let bindings = try await cloud.state("binding")[port]
                 let host = try await cloud.state("port")[port]?["binding:host_id"]
                 return bindings == .array([]) && host == "host-b"

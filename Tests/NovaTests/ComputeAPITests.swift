@@ -14,7 +14,7 @@ struct ComputeAPITests {
 
             let uuid = try await nova.create(on: "host-a")
             try await nova.ask("build", ["uuid": .string(uuid), "host": "host-a", "image": ControlPlane.image])
-            try await eventually(timeout: .seconds(40), "console of the new guest") {
+            try await eventually(timeout: .seconds(120), "console of the new guest") {
                 let answer = try? await nova.compute("get_console_output", uuid, ["tail_length": nil])
                 return answer?["result"]?.stringValue?.isEmpty == false
             }
@@ -30,7 +30,7 @@ struct ComputeAPITests {
 
             try await Self.power(nova, uuid)
             try await nova.compute("terminate_instance", uuid, ["bdms": .array([])])
-            try await eventually(timeout: .seconds(40), "the instance is gone") {
+            try await eventually(timeout: .seconds(120), "the instance is gone") {
                 try await nova.failure("get_console_output", uuid, ["tail_length": nil])?.className
                     == "InstanceNotFound"
             }
@@ -48,7 +48,7 @@ struct ComputeAPITests {
         ] as [(String, JSONObject)] {
             try await nova.compute(method, uuid, arguments)
         }
-        try await eventually(timeout: .seconds(40), "the guest runs again") {
+        try await eventually(timeout: .seconds(120), "the guest runs again") {
             let figures = try? await nova.compute("get_diagnostics", uuid)["result"]
             return (figures?["boots"]?.intValue ?? 0) >= 3
         }

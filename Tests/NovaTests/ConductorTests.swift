@@ -35,7 +35,7 @@ struct ConductorTests {
 
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
             try await nova.compute("terminate_instance", uuid, ["bdms": .array([])])
-            try await eventually(timeout: .seconds(40), "the record is deleted") {
+            try await eventually(timeout: .seconds(120), "the record is deleted") {
                 try await nova.show(uuid)["deleted"] == true
             }
             let delete = try await Self.instanceSaves(nova)
@@ -81,7 +81,7 @@ struct ConductorTests {
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "powering-off"])
             try await nova.compute("stop_instance", uuid, [:], action: "stop")
             var shown = try await nova.wait(uuid, "active")
-            try await eventually(timeout: .seconds(40), "the failed event") {
+            try await eventually(timeout: .seconds(120), "the failed event") {
                 shown = try await nova.show(uuid)
                 return shown["events"]?.arrayValue?.first?["result"] == "Error"
             }
@@ -102,7 +102,7 @@ struct ConductorTests {
             )
             let failed = try await nova.wait(broken, "error")
             #expect(failed["host"]?.isNull == true)
-            try await eventually(timeout: .seconds(40), "the fault") {
+            try await eventually(timeout: .seconds(120), "the fault") {
                 try await nova.show(broken)["faults"]?.arrayValue?.isEmpty == false
             }
         }
@@ -113,7 +113,7 @@ struct ConductorTests {
             let uuid = try await nova.create(on: nil, ["vm_state": "error"])
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
             try await nova.ask("build", ["uuid": .string(uuid), "host": "host-a", "image": ControlPlane.image])
-            try await eventually(timeout: .seconds(40), "the save that is refused") {
+            try await eventually(timeout: .seconds(120), "the save that is refused") {
                 try await nova.saves().contains { $0["raised"] == "UnexpectedDeletingTaskStateError" }
             }
             try await nova.compute("get_host_uptime", nil, ["host": "host-a"])

@@ -191,7 +191,7 @@ struct ControlPlane: Sendable {
     func wait(_ uuid: String, _ state: String, migration: Int64? = nil) async throws -> JSONValue {
         var shown: JSONValue = .null
         do {
-            try await eventually(timeout: .seconds(40), "instance in state \(state)") {
+            try await eventually(timeout: .seconds(120), "instance in state \(state)") {
                 shown = try await show(uuid, migration: migration)
                 return shown["vm_state"]?.stringValue == state && shown["task_state"]?.isNull == true
             }

@@ -45,7 +45,7 @@ struct EvacuationTests {
                 #expect(shown["events"]?.arrayValue?.contains { $0["event"] == "compute_rebuild_instance" } == true)
             }
             // The log goes on where it was: the guest has booted twice.
-            try await eventually(timeout: .seconds(40), "lines of both boots") {
+            try await eventually(timeout: .seconds(120), "lines of both boots") {
                 let text = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]
                 return (text?.stringValue?.split(separator: "\n").count ?? 0) >= 6
             }
@@ -68,7 +68,7 @@ struct EvacuationTests {
             try await nova.restart(only: ["host-b"], ["delay_create_machine_ms": "600000"])
             _ = try await nova.saves()
             let number = try await nova.evacuate(uuid, to: "host-b", ["on_shared_storage": false])
-            try await eventually(timeout: .seconds(40), "the machine is being made") {
+            try await eventually(timeout: .seconds(120), "the machine is being made") {
                 try await nova.show(uuid)["task_state"] == "rebuild_spawning" && nova.hasFiles(uuid, "host-b")
             }
             // Its host returns in the middle of it: the machine there goes, and the files may still be needed.
@@ -96,7 +96,7 @@ struct EvacuationTests {
                 try await nova.wait(uuid, migration: number, is: "failed")
                 let shown = try await nova.wait(uuid, "error")
                 #expect(shown["host"] == "host-a")
-                try await eventually(timeout: .seconds(40), "the fault") {
+                try await eventually(timeout: .seconds(120), "the fault") {
                     let message = try await nova.show(uuid)["faults"]?.arrayValue?.first?["message"]?.stringValue
                     return message?.contains(complaint) == true
                 }
@@ -124,7 +124,7 @@ struct EvacuationTests {
         ) { nova in
             let uuid = try await nova.create(on: nil)
             try await nova.ask("build", ["uuid": .string(uuid), "host": "host-a", "image": ControlPlane.image])
-            try await eventually(timeout: .seconds(40), "the machine is being made") {
+            try await eventually(timeout: .seconds(120), "the machine is being made") {
                 try await nova.show(uuid)["task_state"] == "spawning" && nova.hasFiles(uuid, "host-a")
             }
             try await nova.daemon.kill()

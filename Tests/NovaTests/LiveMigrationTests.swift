@@ -22,7 +22,7 @@ struct LiveMigrationTests {
             #expect(answer["data"]?["vifs"]?.arrayValue?.count == 1)
             #expect(answer["data"]?["is_volume_backed"] == false)
             let number = try #require(answer["migration"]?.intValue)
-            try await eventually(timeout: .seconds(40), "the migration is completed") {
+            try await eventually(timeout: .seconds(120), "the migration is completed") {
                 try await nova.show(uuid, migration: number)["migration"] == "completed"
             }
             let shown = try await nova.wait(uuid, "active")
@@ -80,7 +80,7 @@ struct LiveMigrationTests {
             let shown = try await nova.wait(uuid, "active", migration: number)
             #expect(shown["host"] == "host-a")
             #expect(shown["migration"] == "error")
-            try await eventually(timeout: .seconds(40), "the fault") {
+            try await eventually(timeout: .seconds(120), "the fault") {
                 try await nova.show(uuid)["faults"]?.arrayValue?.isEmpty == false
             }
         }

@@ -67,7 +67,7 @@ struct RebuildTests {
             let before = try Self.disks(nova, uuid)
             try await Self.rebuild(nova, uuid, "00000000-0000-4000-8000-000000000000")
             #expect(try await nova.wait(uuid, "error")["host"] == "host-a")
-            try await eventually(timeout: .seconds(40), "the fault") {
+            try await eventually(timeout: .seconds(120), "the fault") {
                 try await nova.show(uuid)["faults"]?.arrayValue?.isEmpty == false
             }
             #expect(try Self.disks(nova, uuid) == before)
@@ -85,7 +85,7 @@ struct RebuildTests {
             try await nova.restart(only: ["host-a", "host-b"], ["delay_create_machine_ms": "600000"])
             try await Self.rebuild(nova, uuid)
             // The old machine is gone by then, and the new one not there yet.
-            try await eventually(timeout: .seconds(40), "the new disk is there") {
+            try await eventually(timeout: .seconds(120), "the new disk is there") {
                 try Self.disks(nova, uuid).count == 2
             }
             try await nova.restart(only: ["host-a", "host-b"])

@@ -21,7 +21,7 @@ struct ServiceTests {
             let uuid = try await nova.boot()
             let node = try #require(try await nova.service("host-a").node)
             #expect(try await nova.show(uuid)["compute_id"] == node["id"])
-            try await eventually(timeout: .seconds(40), "the host's record counts the instance") {
+            try await eventually(timeout: .seconds(120), "the host's record counts the instance") {
                 let node = try await nova.service("host-a").node
                 return node?["running_vms"] == 1 && node?["memory_mb_used"] == 1152 && node?["vcpus_used"] == 1
             }
@@ -31,7 +31,7 @@ struct ServiceTests {
             try await Self.migrate(nova, uuid)
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
             try await nova.compute("terminate_instance", uuid, ["bdms": .array([])], action: "delete")
-            try await eventually(timeout: .seconds(40), "the record is deleted, and its room free") {
+            try await eventually(timeout: .seconds(120), "the record is deleted, and its room free") {
                 let isDeleted = try await nova.show(uuid)["deleted"] == true
                 let instances = try await nova.service("host-b").node?["running_vms"]
                 return isDeleted && instances == 0
@@ -70,7 +70,7 @@ struct ServiceTests {
         let count = service?["report_count"]?.intValue ?? 0
         let seen = service?["last_seen_up"]?.doubleValue ?? 0
         #expect(count >= 1)
-        try await eventually(timeout: .seconds(40), "further signs of life") {
+        try await eventually(timeout: .seconds(120), "further signs of life") {
             let now = try await nova.service("host-a").service
             return (now?["report_count"]?.intValue ?? 0) > count + 1 && (now?["last_seen_up"]?.doubleValue ?? 0) > seen
         }
@@ -98,7 +98,7 @@ struct ServiceTests {
     private static func migrate(_ nova: ControlPlane, _ uuid: String) async throws {
         let answer = try await nova.ask("migrate", ["uuid": .string(uuid), "dest": "host-b"])
         let number = try #require(answer["migration"]?.intValue)
-        try await eventually(timeout: .seconds(40), "the migration is completed") {
+        try await eventually(timeout: .seconds(120), "the migration is completed") {
             try await nova.show(uuid, migration: number)["migration"] == "completed"
         }
         let shown = try await nova.wait(uuid, "active")
@@ -118,7 +118,7 @@ struct ServiceTests {
             // The journal has this one, and it is on its way when the host dies.
             let booting = try await nova.create(on: nil, ["metadata": ["sim.delay.set_state_ms": "4000"]])
             try await nova.ask("build", ["uuid": .string(booting), "host": "host-a", "image": ControlPlane.image])
-            try await eventually(timeout: .seconds(40), "the boot has begun") {
+            try await eventually(timeout: .seconds(120), "the boot has begun") {
                 try await nova.show(booting)["task_state"] == "spawning"
             }
             try await nova.daemon.kill()
@@ -141,7 +141,7 @@ struct ServiceTests {
             #expect(try await nova.wait(rebooting, "active")["power_state"] == 1)
             #expect(try await nova.wait(lost, "error")["host"] == "host-a")
             #expect(try await nova.wait(booting, "active")["power_state"] == 1)
-            try await eventually(timeout: .seconds(40), "what was to be deleted is gone") {
+            try await eventually(timeout: .seconds(120), "what was to be deleted is gone") {
                 try await nova.show(deleting)["deleted"] == true
                     && !Self.has(nova, deleting) && !Self.has(nova, vanished)
             }

@@ -112,6 +112,7 @@ struct VolumeTests {
             }
             #expect(try await nova.show(uuid)["vm_state"] == "active")
             #expect(try await nova.show(uuid)["faults"] == .array([]))
+            try await CloudTests.delete(nova, uuid)
         }
     }
 

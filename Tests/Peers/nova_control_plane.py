@@ -79,10 +79,13 @@ class Conductor:
     _backport = manager.ConductorManager.object_backport_versions
 
     def __init__(self):
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
         self.asked = []
+        self.running = 0
 
     def run(self, note, body):
+        with self.lock:
+            self.running += 1
         try:
             return body()
         except Exception as error:
@@ -93,6 +96,8 @@ class Conductor:
         finally:
             with self.lock:
                 self.asked.append(note)
+                self.running -= 1
+                self.lock.notify_all()
 
     def object_class_action_versions(self, context, objname, objmethod, object_versions, args, kwargs):
         note = dict(
@@ -496,6 +501,8 @@ class ControlPlane:
 
     def op_saves(self):
         with self.conductor.lock:
+            # What somebody has seen in the database may be noted only in a moment.
+            self.conductor.lock.wait_for(lambda: self.conductor.running == 0, 60)
             asked, self.conductor.asked = self.conductor.asked, []
         return {"saves": asked}
 

@@ -54,15 +54,15 @@ class Server:
     def key(self):
         return "%s.%s" % (TOPIC, self.host)
 
-    def start(self, setting):
-        """Starts it and waits until it consumes; returns the seconds that took."""
+    def start(self, setting, limit=30):
+        """Starts it and waits, at most `limit` seconds, until it consumes; returns the seconds that took."""
         self.log = os.path.join(setting.directory, self.name + ".log")
         if os.path.exists(self.log):
             os.remove(self.log)
         command = self.command(setting, self)
         begun = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         self.process = start(command, self.log)
-        waiter = [setting.program("await_queue"), setting.url, self.key, "30"]
+        waiter = [setting.program("await_queue"), setting.url, self.key, str(limit)]
         watch = start(waiter, self.log, stdout=-1)
         while watch.poll() is None and self.process.poll() is None:
             time.sleep(0.001)
@@ -73,7 +73,7 @@ class Server:
         seen = watch.stdout.read().strip()
         if not seen:
             self.stop()
-            raise Failure("%s did not consume from %s within 30 s" % (self.name, self.key))
+            raise Failure("%s did not consume from %s within %d s" % (self.name, self.key, limit))
         return (int(seen) - begun) / 1e9
 
     def kill(self):

@@ -51,7 +51,7 @@ def stripped_size(setting):
 def many_instances(setting, count, seconds):
     """One host with `count` running instances."""
     note("%d instances on one host" % count)
-    command = vmopsd_with("[simulated]\nmemory_mb = 16777216\n")
+    command = vmopsd_with("[simulated]\nvcpus = 4096\nmemory_mb = 16777216\n")
     server = Server("vmopsd-instances-%d" % count, "vmopsd, %d instances" % count, "bench-instances", command)
     server.start(setting)
     try:

@@ -4,6 +4,7 @@ import Support
 /// The source's end of one disk. Its calls block; one at a time. Calls from different threads are ordered by their
 /// caller, which awaits each before the next.
 final class DiskDeparture: @unchecked Sendable {
+    // Unchecked because of the fields that change: whoever calls awaits one call before the next.
     private let number: Int
     private let blocks: DataBlocks
     private let checksum: DiskChecksum

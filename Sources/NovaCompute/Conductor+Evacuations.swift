@@ -27,34 +27,16 @@ extension Conductor {
 
     /// Writes which host has taken an evacuation on.
     func claim(_ migration: NovaObject?, by host: String, context: JSONObject) async throws {
-        guard let migration else { return }
-        var identity: JSONObject = [:]
-        for name in ["id", "uuid"] { if let value = migration[name] { identity[name] = value } }
-        let object = settings.versions.change(
-            "Migration",
-            identity: identity,
-            [
-                "status": .string(MigrationStatus.preMigrating.rawValue), "dest_compute": .string(host),
-                "dest_node": .string(host),
-            ]
+        try await save(
+            migration,
+            status: .preMigrating,
+            ["dest_compute": .string(host), "dest_node": .string(host)],
+            context: context
         )
-        do {
-            _ = try await act("save", on: object, context: context)
-        } catch let failure as RemoteFailure {
-            logger.warning("migration not claimed", metadata: ["error": "\(failure)"])
-        }
     }
 
     /// Whether some of an instance's disks are volumes.
     func hasVolumes(_ instance: NovaInstance, context: JSONObject) async throws -> Bool {
-        let list = try NovaObject(
-            try await actOnClass(
-                "BlockDeviceMappingList",
-                "get_by_instance_uuid",
-                [.string(instance.uuid)],
-                context: context
-            )
-        )
-        return try list.objects().contains { $0["destination_type"] == "volume" }
+        try await volumes(of: instance.uuid, context: context).contains { $0["destination_type"] == "volume" }
     }
 }

@@ -51,18 +51,32 @@ extension Conductor {
     /// The instance as the database has it; `nil` when it has none.
     package func instance(_ uuid: String, context: JSONObject) async throws -> NovaInstance? {
         do {
-            return try NovaInstance(
-                try await actOnClass(
-                    NovaInstance.className,
-                    "get_by_uuid",
-                    [],
-                    ["uuid": .string(uuid), "expected_attrs": .array(["info_cache", "metadata"])],
-                    context: context
-                )
-            )
+            return try await instance(uuid, with: ["info_cache", "metadata"], context: context)
         } catch let failure as RemoteFailure where failure.className == "InstanceNotFound" {
             return nil
         }
+    }
+
+    /// The same with other attributes besides the columns.
+    ///
+    /// - Parameter isPatient: see ``actOnClass(_:_:_:_:context:isPatient:)``.
+    /// - Throws: `RemoteFailure` `InstanceNotFound` when the database has none.
+    func instance(
+        _ uuid: String,
+        with attributes: [String],
+        context: JSONObject,
+        isPatient: Bool = true
+    ) async throws -> NovaInstance {
+        try NovaInstance(
+            try await actOnClass(
+                NovaInstance.className,
+                "get_by_uuid",
+                [],
+                ["uuid": .string(uuid), "expected_attrs": .array(attributes.map(JSONValue.string))],
+                context: context,
+                isPatient: isPatient
+            )
+        )
     }
 
     /// Marks the instance deleted. The host goes along: Nova compares it with what the database has.
@@ -81,16 +95,30 @@ extension Conductor {
     }
 
     /// Writes what a migration has come to. One that is gone is nobody's business any more.
-    package func save(_ migration: NovaObject?, status: MigrationStatus, context: JSONObject) async throws {
+    ///
+    /// - Parameter changes: further attributes.
+    package func save(
+        _ migration: NovaObject?,
+        status: MigrationStatus,
+        _ changes: JSONObject = [:],
+        context: JSONObject
+    ) async throws {
         guard let migration else { return }
-        var identity: JSONObject = [:]
-        for name in ["id", "uuid"] { if let value = migration[name] { identity[name] = value } }
-        let object = settings.versions.change("Migration", identity: identity, ["status": .string(status.rawValue)])
+        var changes = changes
+        changes["status"] = .string(status.rawValue)
         do {
-            _ = try await act("save", on: object, context: context)
+            try await save(migration, changes, context: context)
         } catch let failure as RemoteFailure {
             logger.warning("migration not saved", metadata: ["status": "\(status.rawValue)", "error": "\(failure)"])
         }
+    }
+
+    /// Writes some attributes of a migration.
+    func save(_ migration: NovaObject, _ changes: JSONObject, context: JSONObject) async throws {
+        var identity: JSONObject = [:]
+        for name in ["id", "uuid"] { if let value = migration[name] { identity[name] = value } }
+        let object = settings.versions.change("Migration", identity: identity, changes)
+        _ = try await act("save", on: object, context: context)
     }
 
     /// Writes what an instance's interfaces are, for users to see.

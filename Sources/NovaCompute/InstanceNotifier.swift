@@ -1,7 +1,8 @@
+package import ComputeRPC
 import Logging
 import NovaObjects
-package import OsloMessaging
-package import Support
+import OsloMessaging
+import Support
 
 /// Sends Nova's versioned notifications about the instances of a host, `nova-compute:HOST` being who says it
 /// (oslo.messaging wire, section 12).
@@ -9,14 +10,7 @@ package import Support
 /// `instance.update` is not among them: Nova's conductor sends it, under its own `notify_on_state_change`, when a host
 /// saves something through it.
 package struct InstanceNotifier: Sendable {
-    /// Takes a notification to be sent; must not wait.
-    package typealias Publish =
-        @Sendable (
-            _ priority: Notification.Priority,
-            _ eventType: String,
-            _ payload: JSONValue,
-            _ context: JSONObject
-        ) -> Void
+    package typealias Publish = ComputeNotifier.Publish
 
     /// What is told of a request.
     struct Subject: Sendable, Hashable {

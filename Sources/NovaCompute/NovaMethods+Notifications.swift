@@ -117,29 +117,19 @@ extension NovaMethods {
         return nil
     }
 
+    /// The instance as the database has it, also one that is deleted; in one attempt.
     private func describe(_ instance: NovaInstance, _ attributes: [String]) async -> NovaInstance {
         guard let conductor else { return instance }
         do {
-            return try await conductor.describe(instance.uuid, attributes)
+            return try await conductor.instance(
+                instance.uuid,
+                with: attributes,
+                context: AdminContext.make(readsDeleted: true),
+                isPatient: false
+            )
         } catch {
             logger.debug("instance not asked for", metadata: ["instance": "\(instance.uuid)", "error": "\(error)"])
             return instance
         }
-    }
-}
-
-extension Conductor {
-    /// The instance as the database has it, also one that is deleted; in one attempt.
-    fileprivate func describe(_ uuid: String, _ attributes: [String]) async throws -> NovaInstance {
-        try NovaInstance(
-            try await actOnClass(
-                NovaInstance.className,
-                "get_by_uuid",
-                [],
-                ["uuid": .string(uuid), "expected_attrs": .array(attributes.map(JSONValue.string))],
-                context: AdminContext.make(readsDeleted: true),
-                isPatient: false
-            )
-        )
     }
 }

@@ -79,15 +79,13 @@ extension NovaMethods {
         }
         var changes = Self.settled(present, flavor: present.object["flavor"])
         // A user may have started it, or switched it off.
-        let isOff = present.powerState == Self.powerStateOff
+        let isOff = present.powerState == MachineState.off.novaPowerState
         changes["vm_state"] = .string((isOff ? VMState.stopped : .active).rawValue)
         try await save(arguments, instance, changes, expected: [nil, .deleting, .softDeleting])
         try await note(.confirmed, migration, arguments)
         await freeAllocations(of: migration)
         return .null
     }
-
-    private static let powerStateOff = 4
 
     /// What stays of a move when it is over: nothing but the flavor.
     private static func settled(_ present: NovaInstance, flavor: JSONValue?) -> JSONObject {
@@ -151,7 +149,9 @@ extension NovaMethods {
         for change in placing { changes[change.key] = change.value }
         changes["power_state"] = .int(Int64(info.powerState))
         changes["launched_at"] = .string(NovaTime.now)
-        changes["vm_state"] = .string((info.powerState == Self.powerStateOff ? VMState.stopped : .active).rawValue)
+        changes["vm_state"] = .string(
+            (info.powerState == MachineState.off.novaPowerState ? VMState.stopped : .active).rawValue
+        )
         try await save(arguments, instance, changes, expected: [.resizeReverting, nil])
         try await note(.reverted, migration, arguments)
         return .null

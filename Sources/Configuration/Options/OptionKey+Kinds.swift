@@ -75,17 +75,8 @@ extension OptionKey<Int?> {
         in range: ClosedRange<Int>,
         _ help: String
     ) -> OptionKey<Int?> {
-        OptionKey<Int?>(
-            group,
-            name,
-            kind: .integer(range),
-            default: nil,
-            fallback: nil,
-            traits: [],
-            help: help
-        ) { values throws(ValueError) in
-            guard let text = values.last, !text.isEmpty else { return nil }
-            return try ValueParser.integer(text, in: range)
+        optional(group, name, kind: .integer(range), help) { text throws(ValueError) in
+            try ValueParser.integer(text, in: range)
         }
     }
 }
@@ -98,17 +89,24 @@ extension OptionKey<Double?> {
         in range: ClosedRange<Double>,
         _ help: String
     ) -> OptionKey<Double?> {
-        OptionKey<Double?>(
-            group,
-            name,
-            kind: .number(range),
-            default: nil,
-            fallback: nil,
-            traits: [],
-            help: help
-        ) { values throws(ValueError) in
+        optional(group, name, kind: .number(range), help) { text throws(ValueError) in
+            try ValueParser.number(text, in: range)
+        }
+    }
+}
+
+extension OptionKey {
+    fileprivate static func optional<Wrapped: Sendable>(
+        _ group: String,
+        _ name: String,
+        kind: OptionKind,
+        _ help: String,
+        _ parse: @escaping @Sendable (String) throws(ValueError) -> Wrapped
+    ) -> OptionKey<Wrapped?> where Value == Wrapped? {
+        OptionKey<Wrapped?>(group, name, kind: kind, default: nil, fallback: nil, traits: [], help: help) {
+            values throws(ValueError) in
             guard let text = values.last, !text.isEmpty else { return nil }
-            return try ValueParser.number(text, in: range)
+            return try parse(text)
         }
     }
 }

@@ -9,6 +9,7 @@ import SystemPackage
 /// The files are read anew for each connection, so that a renewed certificate needs no restart. Used by one thread at a
 /// time; the descriptor belongs to the ``MigrationSocket`` that it was made for, and outlives it.
 final class TLSSession: @unchecked Sendable {
+    // Unchecked because of OpenSSL's pointers and the count below: one thread at a time, as said above, uses them.
     enum Side { case source, destination }
 
     /// After so many bytes in one direction the key is changed: one key of AES-GCM is good for 2^24.5 records

@@ -192,14 +192,14 @@ enforce_scope = false
 {database(plane, "nova")}"""
 
 
-def host(plane, name, state_path):
+def host(plane, name, state_path, backend="qemu"):
     """The nova.conf of a host of vmopsd: Nova's own sections with Nova's own names, and what is ours."""
     return f"""[DEFAULT]
 transport_url = {plane.transport_url()}
 my_ip = 127.0.0.1
 hosts = {name}
 state_path = {state_path}
-backend = qemu
+backend = {backend}
 {member(plane, "nova")}
 {clients(plane)}
 [nova]
@@ -212,3 +212,24 @@ reserved_host_memory_mb = 512
 acceleration = auto
 network = user
 """
+
+
+def stock_host(plane, name, state_path, driver):
+    """The nova.conf of a host of Nova's own nova-compute."""
+    return f"""[DEFAULT]
+use_stderr = true
+transport_url = {plane.transport_url()}
+my_ip = 127.0.0.1
+host = {name}
+state_path = {state_path}
+instances_path = {state_path}/instances
+report_interval = 5
+{driver}
+[upgrade_levels]
+compute = auto
+[vnc]
+enabled = false
+[oslo_concurrency]
+lock_path = {state_path}/lock
+{member(plane, "nova")}
+{clients(plane)}"""

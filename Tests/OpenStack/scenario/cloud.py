@@ -108,9 +108,22 @@ class Cloud:
             raise StepFailure(str(failure) + detail)
 
     def actions(self, server):
-        """What was done to a server, with results, as "action: result"."""
-        found = self.connection.compute.get("/servers/%s/os-instance-actions" % server).json()["instanceActions"]
+        """The names of what was asked of a server."""
+        found = self.compute("/servers/%s/os-instance-actions" % server)["instanceActions"]
         return [each["action"] for each in found]
+
+    def results(self, server, action):
+        """How the parts of an action ended that have: "Success" or "Error" each. Unlike a server's state, which comes with its
+        security groups, this can be asked for while neutron is away."""
+        path = "/servers/%s/os-instance-actions" % server
+        requests = [each["request_id"] for each in self.compute(path)["instanceActions"] if each["action"] == action]
+        events = [event for each in requests for event in self.compute(path + "/" + each)["instanceAction"]["events"]]
+        return [each["result"] for each in events if each["event"].startswith("compute_") and each["result"]]
+
+    def compute(self, path):
+        response = self.connection.compute.get(path)
+        expect(response.status_code == 200, "%s: %d %s" % (path, response.status_code, response.text[:200]))
+        return response.json()
 
     def ports(self, server):
         return list(self.connection.network.ports(device_id=server))

@@ -18,22 +18,46 @@ def end_with_parent():
 
 
 class Host:
-    def __init__(self, plane, program, name):
+    """A host of vmopsd."""
+
+    def __init__(self, plane, program, name, backend="qemu"):
         self.plane = plane
         self.program = program
         self.name = name
+        self.backend = backend
         self.state_path = plane.path("hosts", name)
         self.log = plane.path("log", name + ".log")
         self.process = None
 
+    def configuration(self):
+        return files.host(self.plane, self.name, self.state_path, self.backend)
+
+    def command(self, configuration):
+        return [self.program, "--config-file", configuration]
+
+    def environment(self):
+        return None
+
+    def owner(self):
+        """The (uid, gid) that the host runs as, or None: whoever runs this."""
+        return None
+
     def start(self):
         os.makedirs(self.state_path, exist_ok=True)
+        if owner := self.owner():
+            os.chown(self.state_path, *owner)
         configuration = self.plane.path("hosts", self.name + ".conf")
-        write(configuration, files.host(self.plane, self.name, self.state_path))
+        write(configuration, self.configuration(), owner=owner)
+        self.process = self.run(self.command(configuration))
+
+    def run(self, command):
+        """A process that ends with this one, its output in the host's log."""
+        owner = self.owner()
+        identity = dict(user=owner[0], group=owner[1], extra_groups=[]) if owner else {}
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [self.program, "--config-file", configuration],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, preexec_fn=end_with_parent,
+            return subprocess.Popen(
+                command, env=self.environment(), cwd=self.state_path, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, preexec_fn=end_with_parent, **identity,
             )  # fmt: skip
 
     def is_running(self):
@@ -50,6 +74,10 @@ class Host:
                 self.process.wait()
         if crash:
             end_machines(self.state_path)
+
+    def end(self):
+        """Ends all that `start` has started."""
+        self.stop()
 
     def last_error(self):
         try:

@@ -1,4 +1,5 @@
 """Starts a control plane and two hosts, does every step with the `openstack` client, prints a table, stops everything.
+With --side-by-side: hosts of this project beside hosts of nova-compute, and what the same takes with each.
 
 A step that fails is noted and the next is tried, so that one run tells all there is to tell.
 """
@@ -19,6 +20,7 @@ from common import Failure  # noqa: E402
 from hosts import Host, end_machines, forget  # noqa: E402
 from outages import Outages  # noqa: E402
 from settings import Plane  # noqa: E402
+from side_by_side import SideBySide  # noqa: E402
 from steps import Life  # noqa: E402
 
 CONTROL = os.path.join(HERE, "..", "control-plane")
@@ -52,6 +54,9 @@ def steps_of(life, outages, many):
         ("after it: port bound to the destination", life.migration_port),
         ("after it: allocation on the destination alone", life.allocated),
         ("live migration back", life.migrate),
+        ("server resize to another host, confirm", life.resize_confirm),
+        ("server resize, revert", life.resize_revert),
+        ("server add network, remove port", life.further_port),
         ("server evacuate after the host was killed", life.evacuate),
         ("the killed host returns and cleans up", life.evacuated_host_returns),
         ("server delete; ports and allocations gone", life.delete),
@@ -62,6 +67,8 @@ def steps_of(life, outages, many):
         ("glance away during a boot", outages.glance_away),
         ("neutron away during a boot", outages.neutron_away),
         ("neutron away during a delete", outages.neutron_away_at_delete),
+        ("a host is taken out", life.take_out),
+        ("and added again", life.add_again),
     ]
 
 
@@ -117,17 +124,31 @@ class Trial:
         if not table.do("control plane", self.start_control_plane):
             return False
         self.plane = Plane(self.arguments.directory)
+        return self.compare(table) if self.arguments.side_by_side else self.live(table)
+
+    def live(self, table):
+        """One server's life and many others', on two hosts."""
         for name in ("host-a", "host-b"):
             self.control("agent", name, "linuxbridge")
             self.hosts.append(Host(self.plane, self.arguments.program, name))
         cloud = Cloud(self.plane)
         if self.arguments.as_it_is:
             cloud.forget_hosts([each.name for each in self.hosts])
-        life = Life(cloud, self.hosts)
+        life = Life(cloud, self.hosts, self.control)
         for name, function in steps_of(life, Outages(cloud, self.control, self.arguments.many), self.arguments.many):
             if self.is_wanted(name):
                 table.do(name, function)
         return table.show()
+
+    def compare(self, table):
+        comparison = SideBySide(Cloud(self.plane), self.arguments.program, self.arguments.rounds)
+        self.hosts = [each.host for each in comparison.contenders]
+        for host in self.hosts:
+            self.control("agent", host.name, "linuxbridge")
+        if not all(table.do(name, function) for name, function in comparison.steps()):
+            return False
+        print("\n" + comparison.report())
+        return True
 
     def start_control_plane(self):
         """As new: what an earlier run has left in the databases is not there any more."""
@@ -145,7 +166,7 @@ class Trial:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for host in self.hosts:
-            host.stop()
+            host.end()
         end_machines(self.plane.path("hosts"))
         if not self.arguments.as_it_is:
             self.control("stop")
@@ -157,6 +178,8 @@ def main():
     parser.add_argument("program", help="vmopsd")
     parser.add_argument("--many", type=int, default=50, help="boots and deletes in a row")
     parser.add_argument("--only", action="append", help="only steps whose name has this text, beside those that they need")
+    parser.add_argument("--side-by-side", action="store_true", help="compare with hosts of nova-compute instead")
+    parser.add_argument("--rounds", type=int, default=20, help="servers on each host for --side-by-side")
     parser.add_argument("--as-it-is", action="store_true", help="take a control plane that runs, and leave it running")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -13,8 +13,9 @@ LINE = re.compile(r"^\[([0-9a-f]{8})\] (.*)$", re.MULTILINE)
 class Life:
     """One server from its creation to its end, on two hosts."""
 
-    def __init__(self, cloud, hosts):
+    def __init__(self, cloud, hosts, control):
         self.cloud = cloud
+        self.control = control
         self.hosts = {each.name: each for each in hosts}
         self.server = None
         self.port = None
@@ -190,6 +191,47 @@ class Life:
         expect(not jumps, "the console's log has gaps: %s" % jumps[:3])
         expect(machines(self.hosts[source].state_path) == [], "%s still has a machine" % source)
 
+    def resize(self, flavor):
+        """To another flavor, which the scheduler does on another host; the guest boots there from the disks it had."""
+        source, before = self.cloud.host_of(self.id), len(self.guest_lines("ready"))
+        self.cloud.client("server", "resize", "--flavor", flavor, "--wait", self.id)
+        found = self.cloud.await_status(self.id, "VERIFY_RESIZE")
+        expect(found.flavor["original_name"] == flavor, "its flavor is %s" % found.flavor["original_name"])
+        eventually("the guest has booted again", lambda: len(self.guest_lines("ready")) == before + 1, 60, 1)
+        return source
+
+    def rests_on(self, host, memory):
+        self.cloud.await_status(self.id, "ACTIVE")
+        expect(self.cloud.host_of(self.id) == host, "it is on %s" % self.cloud.host_of(self.id))
+        self.is_bound_to(host)
+
+        def allocated():
+            found = self.cloud.allocations(self.id)
+            return list(found) == [host] and found[host]["MEMORY_MB"] == memory
+
+        eventually("it has %d MiB of %s, and nothing else" % (memory, host), allocated, 60)
+        eventually("nothing else is allocated", lambda: sum(map(bool, self.cloud.usages().values())) == 1, 60)
+
+    def resize_confirm(self):
+        self.resize("small")
+        destination = self.cloud.host_of(self.id)
+        self.cloud.client("server", "resize", "confirm", self.id)
+        self.rests_on(destination, 128)
+        left = machines(self.hosts[self.other(destination)].state_path)
+        expect(left == [], "the source still has a machine")
+
+    def resize_revert(self):
+        source = self.resize(FLAVOR)
+        self.cloud.client("server", "resize", "revert", self.id)
+        self.rests_on(source, 128)
+
+    def further_port(self):
+        self.cloud.client("server", "add", "network", self.id, NETWORK)
+        ports = eventually("it has two ports", lambda: len(found := self.cloud.ports(self.id)) == 2 and found, 60, 1)
+        added = next(each for each in ports if each.id != self.port)
+        self.cloud.client("server", "remove", "port", self.id, added.id)
+        eventually("it has its own port alone", lambda: [each.id for each in self.cloud.ports(self.id)] == [self.port], 90, 1)
+
     def migration_port(self):
         self.is_bound_to(self.cloud.host_of(self.id))
 
@@ -226,3 +268,34 @@ class Life:
         self.server = None
         expect(self.cloud.allocations(server) == {}, "its allocations are still there")
         expect(ports and not self.cloud.ports(server), "it had %d ports, now %d" % (len(ports), len(self.cloud.ports(server))))
+
+    # A host is taken out, and added again
+
+    def take_out(self):
+        """In the order in which docs/openstack.md says it; the host has no servers."""
+        self.cloud.client("compute", "service", "set", "--disable", "host-b", "nova-compute")
+        expect(self.cloud.json("server", "list", "--all-projects", "--host", "host-b") == [], "host-b has servers")
+        self.hosts["host-b"].stop()
+        listed = self.cloud.json("compute", "service", "list", "--service", "nova-compute", "--host", "host-b")
+        self.cloud.client("compute", "service", "delete", str(listed[0]["ID"]))
+        self.control("agent", "host-b", "none")
+        for agent in self.cloud.json("network", "agent", "list", "--host", "host-b"):
+            self.cloud.client("network", "agent", "delete", agent["ID"])
+        names = {each["Hypervisor Hostname"] for each in self.cloud.json("hypervisor", "list")}
+        expect(names == {"host-a"}, "hypervisor list has %s" % sorted(names))
+        expect("host-b" not in self.cloud.providers(), "it is still a resource provider")
+
+    def add_again(self):
+        self.control("agent", "host-b", "linuxbridge")
+        self.hosts["host-b"].start()
+        eventually("it is a service that is up", lambda: self.cloud.is_up("host-b"), 90)
+        self.cloud.discover()
+        names = {each["Hypervisor Hostname"] for each in self.cloud.json("hypervisor", "list")}
+        expect(names == {"host-a", "host-b"}, "hypervisor list has %s" % sorted(names))
+        eventually("it is a resource provider", lambda: "host-b" in self.cloud.providers(), 60)
+        eventually("its agent is alive", lambda: list(self.cloud.connection.network.agents(host="host-b", alive=True)), 60, 1)
+        self.cloud.client(
+            "server", "create", "--image", IMAGE, "--flavor", FLAVOR, "--network", NETWORK, "--host", "host-b", "--wait", "again"
+        )
+        expect(self.cloud.host_of(self.cloud.server("again").id) == "host-b", "it is on another host")
+        self.cloud.client("server", "delete", "--wait", "again")

@@ -111,6 +111,8 @@ extension ComputeService {
         fields["uuid"] = .string(identifier)
         fields["host"] = .string(host)
         fields["hypervisor_hostname"] = .string(host)
+        // Of a host that was taken out the record is brought back as it was, and nobody would look for its cell again.
+        fields["mapped"] = 0
         return try await conductor.createNode(fields, context: context)
     }
 

@@ -39,6 +39,12 @@ struct ServiceTests {
             // A guest that switches itself off.
             let other = try await nova.boot(on: "host-a", ["metadata": ["sim.poweroff_after_ms": "1000"]])
             #expect(try await nova.wait(other, "stopped")["power_state"] == 4)
+            // Taken out with its records, and added again.
+            try await nova.daemon.terminate()
+            try await nova.ask("remove", ["host": "host-a"])
+            #expect(try await nova.service("host-a").node == nil)
+            try await nova.daemon.start()
+            #expect(try await nova.ask("discover")["hosts"] == ["host-a"])
         }
     }
 

@@ -22,6 +22,7 @@ One command a line, one answer each; casts are answered when they are sent. An "
     {"op": "conductor", "serve": false}                             stops or starts the conductor
     {"op": "services"}                                              records of services and compute nodes
     {"op": "discover"}                                              what an operator does to let hosts be scheduled to
+    {"op": "remove", "host": "host-a"}                              what the API does when an operator takes a host out
     {"op": "alter", "uuid": …, "fields": {…}}                       changes a record as if nobody cared
     {"op": "vanish", "uuid": …}                                     the API deletes the instance of a host that is away
     {"op": "event", "uuid": …, "port": …, "status": "completed"}    network-vif-plugged, as the API passes it on
@@ -467,6 +468,13 @@ class ControlPlane:
                 local_gb=1, vcpus_used=0, memory_mb_used=0, local_gb_used=0, hypervisor_type="fake", hypervisor_version=1,
                 cpu_info="",
             ).create()
+        return {}
+
+    def op_remove(self, host):
+        """What the API does when an operator deletes the service of a host."""
+        context = self.context()
+        objects.HostMapping.get_by_host(context, host).destroy()
+        objects.Service.get_by_compute_host(context, host).destroy()
         return {}
 
     def op_discover(self):

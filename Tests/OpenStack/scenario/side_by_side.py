@@ -29,6 +29,7 @@ class Contender:
         self.label = label
         self.host = host
         self.network = network
+        self.description = None
         self.figures = {}
 
     def processes(self):
@@ -110,21 +111,14 @@ class SideBySide:
         self.cloud.discover()
         # Libvirt's driver calls its node by the machine's name.
         eventually("all hosts are resource providers", lambda: len(self.cloud.providers()) == len(self.contenders), 120, 1)
-        self.image = self.cloud.connection.image.find_image(IMAGE).id
-        self.flavor = self.compute.find_flavor(FLAVOR).id
-        self.network = self.cloud.connection.network.find_network(NETWORK).id
+        for each in self.contenders:
+            name = each.host.name
+            each.description = self.cloud.description("side-" + name, IMAGE, FLAVOR, each.network, name)
 
     # Servers
 
     def create(self, contender):
-        networks = [{"uuid": self.network}] if contender.network else "none"
-        body = dict(
-            name="side-" + contender.host.name, host=contender.host.name, imageRef=self.image, flavorRef=self.flavor,
-            networks=networks,
-        )
-        response = self.compute.post("/servers", json={"server": body})
-        expect(response.status_code == 202, "the API refused a server: %s" % response.text[:200])
-        return response.json()["server"]["id"]
+        return self.cloud.request(contender.description)
 
     def status(self, server):
         response = self.compute.get("/servers/" + server)

@@ -229,8 +229,11 @@ class Life:
         self.cloud.client("server", "add", "network", self.id, NETWORK)
         ports = eventually("it has two ports", lambda: len(found := self.cloud.ports(self.id)) == 2 and found, 60, 1)
         added = next(each for each in ports if each.id != self.port)
+        # A running guest has to let go of it, which this one never learned.
+        self.stop()
         self.cloud.client("server", "remove", "port", self.id, added.id)
         eventually("it has its own port alone", lambda: [each.id for each in self.cloud.ports(self.id)] == [self.port], 90, 1)
+        self.start()
 
     def migration_port(self):
         self.is_bound_to(self.cloud.host_of(self.id))

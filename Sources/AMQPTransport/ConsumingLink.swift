@@ -152,6 +152,7 @@ final class ConsumingLink: Link {
         switch frame {
         case .channelOpenOk:
             channel = .open
+            askConsumers()
             settleTopology()
         case .channelClose(let code, let text): channelClosed(code: code, text: text, now: now)
         case .consumeOk(let tag):
@@ -205,19 +206,28 @@ final class ConsumingLink: Link {
     // MARK: - Topology
 
     override func declarationsEnded(_ outcome: Declarations.Outcome) {
-        if case .finished = outcome { settleTopology() }
+        guard case .finished = outcome else { return }
+        askConsumers()
+        settleTopology()
     }
 
-    /// Starts the consumers whose queues are declared; when all consume, everything asked for is in place.
-    private func settleTopology() {
-        guard channel == .open, declarations.isIdle, recoverAt == .never else { return }
-        if isStopped { return }
+    private var isDeclared: Bool { channel == .open && declarations.isIdle && recoverAt == .never && !isStopped }
+
+    /// Starts the consumers whose queues are declared. Looks at all there are, so only where there can be one to start:
+    /// with ten thousand hosts there are sixty thousand, and looking at all for the answer of each takes minutes, in
+    /// which no heartbeat goes out.
+    private func askConsumers() {
+        guard isDeclared else { return }
         for consumer in topology.consumers where consumers[consumer.tag] == nil {
             consumers[consumer.tag] = .asked
             askedConsumers += 1
             send(.basicConsume(consumer), channel: Self.messageChannel)
         }
-        guard askedConsumers == 0 else { return }
+    }
+
+    /// When all consume, everything asked for is in place.
+    private func settleTopology() {
+        guard isDeclared, askedConsumers == 0 else { return }
         reopenPauses.reset()
         becomeReady()
         let waiters = declareWaiters
@@ -258,10 +268,10 @@ final class ConsumingLink: Link {
     private func consumerCancelled(_ tag: String, now: Moment) {
         if consumers[tag] == .asked { askedConsumers -= 1 }
         consumers[tag] = nil
-        guard !isStopped, let consumer = topology.consumers.first(where: { $0.tag == tag }) else { return }
+        guard !isStopped, let queue = topology.queue(ofConsumer: tag) else { return }
         core.counters.consumersCancelled.countUp()
-        core.report(.consumerCancelled(queue: consumer.queue))
-        cancelledQueues.insert(consumer.queue)
+        core.report(.consumerCancelled(queue: queue))
+        cancelledQueues.insert(queue)
         guard recoverAt == .never else { return }
         let recent = lastRecovery.map { $0 + Self.cancelPause > now } ?? false
         recoverAt = recent ? now + Self.cancelPause : now

@@ -5,11 +5,17 @@ struct Topology {
     private(set) var steps: [TopologyStep]
     /// Counts changes, so that somebody can wait until a certain one is in place.
     private(set) var revision = 0
+    private(set) var consumers: [ConsumerDeclaration] = []
+    private var queues: [String: String] = [:]
 
-    init(steps: [TopologyStep]) { self.steps = steps }
+    init(steps: [TopologyStep]) {
+        self.steps = steps
+        note(steps)
+    }
 
     mutating func add(_ more: [TopologyStep]) {
         steps += more
+        note(more)
         revision += 1
     }
 
@@ -18,12 +24,19 @@ struct Topology {
         for step in gone {
             if let position = steps.lastIndex(of: step) { steps.remove(at: position) }
         }
+        consumers.removeAll()
+        queues.removeAll()
+        note(steps)
         revision += 1
     }
 
-    var consumers: [ConsumerDeclaration] {
-        steps.compactMap { step in
-            if case .consumer(let consumer) = step { consumer } else { nil }
+    /// The queue of the consumer with this tag.
+    func queue(ofConsumer tag: String) -> String? { queues[tag] }
+
+    private mutating func note(_ steps: [TopologyStep]) {
+        for case .consumer(let consumer) in steps {
+            consumers.append(consumer)
+            queues[consumer.tag] = consumer.queue
         }
     }
 

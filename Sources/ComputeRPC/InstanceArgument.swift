@@ -71,7 +71,8 @@ struct InstanceArgument: Sendable {
         guard !name.isEmpty else { throw field.invalid("is empty") }
         guard name != ".", name != ".." else { throw field.invalid("is not a name") }
         let isClean = name.unicodeScalars.allSatisfy { scalar in
-            scalar != "/" && scalar != "\\" && scalar.properties.generalCategory != .control
+            scalar != "/" && scalar != "\\"
+                && (0x20..<0x7F ~= scalar.value || scalar.properties.generalCategory != .control)
         }
         guard isClean else { throw field.invalid("has a separator or control character") }
         return name

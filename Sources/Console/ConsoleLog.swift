@@ -31,6 +31,8 @@ final class ConsoleLog: Sendable {
         var nextFollower: UInt64 = 0
         var reported = ConsoleBuffer.Counters()
         var source: DescriptorReader?
+        /// A timer is set for the end of a silence.
+        var isWatched = false
     }
 
     /// What came of moving a pipe's bytes.
@@ -180,7 +182,8 @@ final class ConsoleLog: Sendable {
     /// Tells everybody how far the disk is.
     private func report(_ store: SegmentStore, written: Int, failure: SystemCallError?) {
         let counters = buffer.counters
-        let (before, rotated, ready, retryAfter) = state.withLock { state in
+        let isOpen = store.isOpen
+        let (before, rotated, ready, retryAfter, isUnwatched) = state.withLock { state in
             let before = state.reported
             let rotated = store.rotations - state.progress.rotations
             state.reported = counters
@@ -193,8 +196,9 @@ final class ConsoleLog: Sendable {
             state.followers.removeAll { $0.offset < end }
             let retry = failure != nil && !state.retryIsPlanned
             if retry { state.retryIsPlanned = true }
-            return (before, rotated, ready, retry ? state.settings.reconnectMax : nil)
+            return (before, rotated, ready, retry ? state.settings.reconnectMax : nil, isOpen && !state.isWatched)
         }
+        if isUnwatched { awaitSilence() }
         for follower in ready { follower.signal.set() }
         metrics.captured(bytes: counters.bytesIn - before.bytesIn, dropped: counters.dropped - before.dropped)
         metrics.wrote(bytes: written, rotations: rotated)
@@ -245,7 +249,10 @@ final class ConsoleLog: Sendable {
     }
 
     /// Names the reader whose pipe has bytes that belong to whatever is read from the log; `nil` for none any more.
-    func attach(_ source: DescriptorReader?) { state.withLock { $0.source = source } }
+    func attach(_ source: DescriptorReader?) {
+        state.withLock { $0.source = source }
+        if source != nil { awaitSilence() }
+    }
 
     /// Takes what the reader's pipe holds at this moment.
     private func pull(_ store: inout SegmentStore) {
@@ -255,6 +262,34 @@ final class ConsoleLog: Sendable {
 
     /// Runs `body` on the strand.
     func submit(_ body: @escaping @Sendable () -> Void) { strand.submit(body) }
+
+    // MARK: - Silence
+
+    /// Sees to it that the file is closed, and the reader's descriptor given up, once nothing comes any more. One timer
+    /// for as long as there is output; none afterwards.
+    func awaitSilence() {
+        let (delay, written) = state.withLock { state in
+            let delay = state.isWatched ? nil : state.settings.restAfter
+            state.isWatched = true
+            return (delay, state.progress.bytesWritten)
+        }
+        if let delay { lookForSilence(after: delay, written) }
+    }
+
+    private func lookForSilence(after delay: Duration, _ before: Int64) {
+        engine.reactor.schedule(after: delay) { [weak self] in
+            guard let self else { return }
+            let written = self.state.withLock { state in
+                if state.progress.bytesWritten == before { state.isWatched = false }
+                return state.progress.bytesWritten
+            }
+            guard written == before else { return self.lookForSilence(after: delay, written) }
+            self.strand.submit {
+                self.store.withLock { $0.rest() }
+                self.state.withLock { $0.source }?.rest()
+            }
+        }
+    }
 
     // MARK: - Work on the files
 

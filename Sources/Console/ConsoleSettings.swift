@@ -28,6 +28,8 @@ package struct ConsoleSettings: Sendable, Hashable {
     package var spinWindow = Duration.seconds(1)
     /// Captured bytes held in memory for one machine while its disk is slow.
     package var ringBytes = 1_048_576
+    /// After how long without output a log's file is closed, and a console's descriptor given up where it can be.
+    package var restAfter = Duration.seconds(5)
     /// How long a full ring may hold back the machine before the oldest bytes are dropped.
     package var stallLimit = Duration.seconds(1)
     package var replyCharset = ReplyCharset.utf8

@@ -23,8 +23,11 @@ enum ConsoleEnd: Sendable {
 ///
 /// A guest that prints byte by byte would wake the threads for each: after little the descriptor rests, up to 50 ms,
 /// so that bytes gather in the kernel; after much it does not, and neither does the first output after a silence.
+///
+/// A pipe that has been silent for long is given up if the machine's side agrees, and another one taken when there is
+/// something again: see ``rest()``.
 final class DescriptorReader: ReactorHandler {
-    private struct State {
+    fileprivate struct State {
         var end: ConsoleEnd?
         var waiting: CheckedContinuation<Void, Never>?
         var isClosed = false
@@ -37,6 +40,12 @@ final class DescriptorReader: ReactorHandler {
         var isDirect = false
         /// The strand has been asked to take what there is.
         var isTaking = false
+        /// -1 while it is given up, or for good at the end.
+        var descriptor: Int32
+        var token = ReactorToken()
+        var silence: (any ConsoleSilence)?
+        /// Given up, or about to be.
+        var isResting = false
     }
 
     private enum Step { case wait, take, gather(Duration), read }
@@ -44,19 +53,21 @@ final class DescriptorReader: ReactorHandler {
     private static let readsAtOnce = 4
     private static let lastReads = 32
 
-    private let descriptor: Int32
     private let log: ConsoleLog
     private let reactor: Reactor
-    private let token = ReactorToken()
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// Takes over the duty to close `descriptor`.
     init(_ descriptor: ConsoleDescriptor, into log: ConsoleLog, reactor: Reactor) {
-        self.descriptor = descriptor.fileDescriptor
         self.log = log
         self.reactor = reactor
-        let pipe = ReactorPipe(descriptor.fileDescriptor)
-        state.withLock { $0.pipe = pipe }
+        state = Mutex(
+            State(
+                pipe: ReactorPipe(descriptor.fileDescriptor),
+                descriptor: descriptor.fileDescriptor,
+                silence: descriptor.silence
+            )
+        )
     }
 
     var bytes: Int { state.withLock { $0.bytes } }
@@ -65,12 +76,14 @@ final class DescriptorReader: ReactorHandler {
     var isOver: Bool { state.withLock { $0.end != nil } }
 
     /// The pipe, as long as its bytes go straight into the segments. Asked on the strand.
-    var directPipe: ReactorPipe? { state.withLock { $0.isDirect && $0.end == nil ? $0.pipe : nil } }
+    var directPipe: ReactorPipe? {
+        state.withLock { $0.isDirect && $0.end == nil && !$0.isResting ? $0.pipe : nil }
+    }
 
     /// Reads until the end, which ``drain(quiet:limit:)`` brings about if the other side does not.
     func run() async -> ConsoleEnd {
         log.attach(self)
-        reactor.add(token, descriptor, self)
+        state.withLock { reactor.add($0.token, $0.descriptor, self) }
         await withCheckedContinuation { continuation in
             let isClosed = state.withLock { state in
                 if !state.isClosed { state.waiting = continuation }
@@ -90,7 +103,7 @@ final class DescriptorReader: ReactorHandler {
             return !state.isDraining
         }
         guard isFirst else { return }
-        reactor.resume(token)
+        resume()
         reactor.schedule(after: limit) {
             self.readNow { _ in self.finish(.timeout) }
         }
@@ -117,11 +130,12 @@ final class DescriptorReader: ReactorHandler {
     /// On a busy host the threads may not have come to the descriptor at all when the time for draining is over.
     private func readNow(_ then: @escaping @Sendable (Int) -> Void) {
         let isClear = log.isClear
-        let isDirect = state.withLock { state in
+        let (isDirect, isResting) = state.withLock { state in
             // Nothing has come through memory yet, or all of it has been written.
             if state.pipe != nil, isClear { state.isDirect = true }
-            return state.isDirect
+            return (state.isDirect, state.isResting)
         }
+        if isResting { return then(0) }
         guard isDirect else { return then(readLast()) }
         log.take(from: self) { count, taken in
             self.took(count)
@@ -153,7 +167,7 @@ final class DescriptorReader: ReactorHandler {
         let isClear = state.withLock { $0.pipe != nil && !$0.isDirect } && log.isClear
         let now = MonotonicClock.now
         let step = state.withLock { state -> Step in
-            if state.end != nil || state.isTaking { return .wait }
+            if state.end != nil || state.isTaking || state.isResting { return .wait }
             guard state.pipe != nil, state.isDirect || isClear else { return .read }
             state.isDirect = true
             if mayGather, !state.isDraining, let rest = state.pace.restBefore(now) { return .gather(rest) }
@@ -202,7 +216,9 @@ final class DescriptorReader: ReactorHandler {
     }
 
     private func read(_ block: ReactorBlock, _ position: Int) -> (ReactorRead, Int) {
-        let result = block.read(from: descriptor, at: position)
+        // Given up by another thread, but closed by none but this one.
+        let descriptor = state.withLock { $0.descriptor }
+        let result = descriptor < 0 ? .wouldBlock : block.read(from: descriptor, at: position)
         var count = 0
         if case .bytes(let read) = result { count = read }
         log.meet(log.buffer.publish(block, at: position, count: count, time: WallClock.nanoseconds))
@@ -212,8 +228,10 @@ final class DescriptorReader: ReactorHandler {
 
     private func goOn() {
         state.withLock { $0.isHeldBack = false }
-        reactor.resume(token)
+        resume()
     }
+
+    private func resume() { reactor.resume(state.withLock { $0.token }) }
 
     private func verdict(_ bytes: Int) -> ReactorVerdict {
         let rest = state.withLock { state in
@@ -253,33 +271,82 @@ final class DescriptorReader: ReactorHandler {
             state.isTaking = false
             // With the end goes the descriptor, and its number to somebody else.
             if state.end != nil { return false }
-            if case .moved(.more) = taken { state.isTaking = true } else { reactor.watchAgain(token, descriptor) }
+            if case .moved(.more) = taken { state.isTaking = true } else { state.watchAgain(reactor) }
             return state.isTaking
         }
         if isMore { take() }
     }
 
+    // MARK: - Silence
+
+    /// Gives the descriptor up until the machine prints again, if its side agrees; on the strand, after a silence.
+    func rest() {
+        let isClear = log.isClear
+        let given = state.withLock { state -> (ReactorToken, Int32, any ConsoleSilence)? in
+            guard let silence = state.silence, state.pipe != nil, state.isDirect || isClear, state.end == nil,
+                !state.isDraining, !state.isTaking, !state.isResting
+            else { return nil }
+            state.isDirect = true
+            state.isResting = true
+            defer { state.descriptor = -1 }
+            return (state.token, state.descriptor, silence)
+        }
+        guard let (token, descriptor, silence) = given else { return }
+        let isAgreed = silence.begin { self.wake($0) }
+        let isTakenBack = state.withLock { state in
+            guard !isAgreed, state.end == nil else { return false }
+            state.isResting = false
+            state.descriptor = descriptor
+            // What was reported meanwhile went unheard.
+            state.watchAgain(reactor)
+            return true
+        }
+        if !isTakenBack { reactor.remove(token) { close(descriptor) } }
+    }
+
+    /// The machine prints again, or never will.
+    private func wake(_ next: ConsoleDescriptor?) {
+        let isWelcome = state.withLock { state in
+            state.isResting = false
+            guard let next, state.end == nil else { return false }
+            state.descriptor = next.fileDescriptor
+            state.silence = next.silence
+            state.pipe = ReactorPipe(next.fileDescriptor)
+            state.token = ReactorToken()
+            reactor.add(state.token, state.descriptor, self)
+            return true
+        }
+        if isWelcome { return log.awaitSilence() }
+        if let next { close(next.fileDescriptor) } else { finish(.endOfStream) }
+    }
+
     // MARK: - The end
 
     private func finish(_ end: ConsoleEnd) {
-        let isFirst = state.withLock { state in
-            guard state.end == nil else { return false }
+        let token = state.withLock { state -> ReactorToken? in
+            guard state.end == nil else { return nil }
             state.end = end
-            return true
+            return state.token
         }
-        guard isFirst else { return }
+        guard let token else { return }
         reactor.remove(token) {
             // The strand may be using it.
             self.log.submit {
                 self.log.attach(nil)
-                close(self.descriptor)
-                let waiting = self.state.withLock { state in
-                    defer { state.waiting = nil }
+                let (descriptor, silence, waiting) = self.state.withLock { state in
+                    defer { (state.descriptor, state.waiting) = (-1, nil) }
                     state.isClosed = true
-                    return state.waiting
+                    return (state.descriptor, state.isResting ? state.silence : nil, state.waiting)
                 }
+                silence?.giveUp()
+                if descriptor >= 0 { close(descriptor) }
                 waiting?.resume()
             }
         }
     }
+}
+
+extension DescriptorReader.State {
+    /// Asks for the next report; while the lock is held, for with the end goes the descriptor.
+    fileprivate func watchAgain(_ reactor: Reactor) { reactor.watchAgain(token, descriptor) }
 }

@@ -91,6 +91,12 @@ package struct SegmentStore: Sendable {
         isLoaded = false
     }
 
+    /// Closes the file, to look at the disk again before the next call as after a start, unless something is known that
+    /// the disk does not say.
+    mutating func rest() {
+        if isOpen, !indexIsBehind { forget() }
+    }
+
     // MARK: - Loading
 
     /// Learns what is on the disk, unless it is known; finishes what an interrupted installation left.

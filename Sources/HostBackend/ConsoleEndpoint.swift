@@ -9,8 +9,30 @@ package enum ConsoleEndpoint: Sendable {
 /// An open console descriptor with the duty to close it, exactly once, by whoever holds it last.
 package struct ConsoleDescriptor: Sendable {
     package let fileDescriptor: Int32
+    /// The machine's side, where a silent console can do without a descriptor.
+    package let silence: (any ConsoleSilence)?
 
-    package init(fileDescriptor: Int32) { self.fileDescriptor = fileDescriptor }
+    package init(fileDescriptor: Int32, silence: (any ConsoleSilence)? = nil) {
+        self.fileDescriptor = fileDescriptor
+        self.silence = silence
+    }
+}
+
+/// The machine's side of a pipe whose reader may give it up while nothing comes and stays the console's reader all the
+/// same: then a silent machine costs no descriptor. Nothing is lost by it, for the machine's side agrees only to give
+/// up an empty pipe.
+///
+/// None of the calls blocks; they may be made on any thread.
+package protocol ConsoleSilence: Sendable {
+    /// The reader has had nothing for a while. On `true` the machine has closed its end of the pipe, which is empty, and
+    /// the reader closes its own; on `false` nothing has changed.
+    ///
+    /// - Parameter wake: called once, when the machine prints again, with the reading end of another pipe, or with
+    ///   `nil` at the end of the console. That may be before this returns. It must not call back.
+    func begin(_ wake: @escaping @Sendable (ConsoleDescriptor?) -> Void) -> Bool
+
+    /// The reader has gone: `wake` is let go of, and somebody else may open the console.
+    func giveUp()
 }
 
 /// Console output that arrives as chunks, in order; asking for the next chunk is the credit for it.

@@ -167,14 +167,18 @@ package struct JSONWriter: ~Copyable {
         case .array(let elements):
             guard room > 0 else { throw tooDeep() }
             open(UInt8(ascii: "["))
-            for element in elements { try write(element, room: room - 1) }
+            let elements = elements.span
+            for index in elements.indices { try write(elements[index], room: room - 1) }
             end(UInt8(ascii: "]"))
         case .object(let object):
             guard room > 0 else { throw tooDeep() }
             open(UInt8(ascii: "{"))
-            for member in object.elements {
-                key(member.key)
-                try write(member.value, room: room - 1)
+            // An iterator would hand out a copy of each.
+            let all = object.elements
+            let members = all.span
+            for index in members.indices {
+                key(members[index].key)
+                try write(members[index].value, room: room - 1)
             }
             end(UInt8(ascii: "}"))
         }
@@ -258,6 +262,16 @@ package struct JSONWriter: ~Copyable {
                 position &+= length
                 if marks == 0 { continue }
             }
+            let rest = text.count &- position
+            if rest < 8, text.count >= 8 {
+                // The last bytes, with zeros behind them, which are marked.
+                let word = ByteScan.word(text, text.count &- 8) >> UInt64((8 &- rest) &* 8)
+                let marks = style == .python ? ByteScan.specialOrNotASCII(word) : ByteScan.special(word)
+                let length = ByteScan.before(marks)
+                output.append(word: word, length)
+                position &+= length
+                if length == rest { return }
+            }
             let byte = text[position]
             if byte == 0x22 || byte == 0x5C || byte < 0x20 || (style == .python && byte >= 0x7F) {
                 position &+= escapeOne(text, position)
@@ -334,6 +348,8 @@ package struct JSONWriter: ~Copyable {
 
     @inline(__always)
     private mutating func quoteMark() {
+        // Nearly everything stands one string deep.
+        if level == 1 { return output.append(word: 0x225C, 2) }
         if level > 0 { for _ in 1..<(1 << level) { output.append(UInt8(ascii: "\\")) } }
         output.append(UInt8(ascii: "\""))
     }

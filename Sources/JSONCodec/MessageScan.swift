@@ -1,7 +1,8 @@
 import Support
 
 /// Takes apart the object that a message is: its own members are plain strings, literals and small numbers, which are
-/// read where they stand; arrays, objects and everything unusual go to jansson.
+/// read where they stand; arrays, objects and everything unusual go to jansson. Near the end of a message arrays and
+/// objects that hold nothing else are read here too: to start jansson for those costs more than to read them.
 ///
 /// What is read here is what jansson would have read; whatever is not plain is left to it, errors included.
 enum MessageScan {
@@ -36,8 +37,66 @@ enum MessageScan {
         }
     }
 
+    /// An array or object is tried here first when no more than so many bytes are left: what comes of a longer one is
+    /// too much to be thrown away at the first byte that is not plain.
+    private static let nestedRest = 1024
+
     @inline(__always)
     private static func value(_ bytes: Span<UInt8>, _ position: inout Int, room: Int) -> JSONValue? {
+        if let plain = plain(bytes, &position) { return plain }
+        if bytes.count - position <= nestedRest {
+            let start = position
+            if let nested = nested(bytes, &position, room: room) { return nested }
+            position = start
+        }
+        guard position < bytes.count else { return nil }
+        do {
+            let (value, length) = try JanssonReader.first(of: bytes.extracting(position..<bytes.count), room: room)
+            position += length
+            return value
+        } catch {
+            return nil
+        }
+    }
+
+    /// An array or object of plain values and of such arrays and objects; the position is anywhere if it is none.
+    private static func nested(_ bytes: Span<UInt8>, _ position: inout Int, room: Int) -> JSONValue? {
+        guard room > 0, position < bytes.count else { return nil }
+        switch bytes[position] {
+        case UInt8(ascii: "{"):
+            position += 1
+            var object = JSONObject()
+            if take(UInt8(ascii: "}"), bytes, &position) { return .object(object) }
+            repeat {
+                skipSpace(bytes, &position)
+                guard let key = plainString(bytes, &position), take(UInt8(ascii: ":"), bytes, &position),
+                    let value = element(bytes, &position, room: room)
+                else { return nil }
+                object.set(String(copying: UTF8Span(unchecked: bytes.extracting(key), isKnownASCII: true)), value)
+            } while take(UInt8(ascii: ","), bytes, &position)
+            return take(UInt8(ascii: "}"), bytes, &position) ? .object(object) : nil
+        case UInt8(ascii: "["):
+            position += 1
+            var elements: [JSONValue] = []
+            if take(UInt8(ascii: "]"), bytes, &position) { return .array(elements) }
+            repeat {
+                guard let value = element(bytes, &position, room: room) else { return nil }
+                elements.append(value)
+            } while take(UInt8(ascii: ","), bytes, &position)
+            return take(UInt8(ascii: "]"), bytes, &position) ? .array(elements) : nil
+        default:
+            return nil
+        }
+    }
+
+    private static func element(_ bytes: Span<UInt8>, _ position: inout Int, room: Int) -> JSONValue? {
+        skipSpace(bytes, &position)
+        return plain(bytes, &position) ?? nested(bytes, &position, room: room - 1)
+    }
+
+    /// What is plain; steps over it only if it is.
+    @inline(__always)
+    private static func plain(_ bytes: Span<UInt8>, _ position: inout Int) -> JSONValue? {
         guard position < bytes.count else { return nil }
         switch bytes[position] {
         case UInt8(ascii: "\""):
@@ -52,13 +111,7 @@ enum MessageScan {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): if let value = smallInteger(bytes, &position) { return .int(value) }
         default: break
         }
-        do {
-            let (value, length) = try JanssonReader.first(of: bytes.extracting(position..<bytes.count), room: room)
-            position += length
-            return value
-        } catch {
-            return nil
-        }
+        return nil
     }
 
     /// The bytes between the quotes of a string that is ASCII without escapes; steps over it only if it is one.

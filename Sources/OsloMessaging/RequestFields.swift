@@ -13,9 +13,9 @@ struct RequestFields {
     private var context = JSONObject(minimumCapacity: 16)
 
     /// Takes one member; unknown ones are ignored, of repeated ones the last counts.
-    mutating func take(_ key: Span<UInt8>, _ value: JSONValue) {
+    mutating func take(_ key: Span<UInt8>, _ value: consuming JSONValue) {
         if key.starts(with: "_context_") {
-            context[key.extracting(9..<key.count).text] = value
+            context.set(key.extracting(9..<key.count).text, value)
         } else if key.equals("method") {
             method = value
         } else if key.equals("args") {

@@ -32,7 +32,7 @@ package struct PluginLogLine: Sendable, Hashable {
             level: object["level"]?.stringValue.flatMap(Level.init(rawValue:)) ?? .info,
             message: PluginText.escaped(message, limit: Self.maximumBytes)
         )
-        for (key, value) in object.elements.prefix(32) where key != "level" && key != "message" {
+        for (key, value) in object.prefix(32) where key != "level" && key != "message" {
             let text =
                 value.stringValue ?? (try? JSONWriter.bytes(of: value)).map { String(decoding: $0, as: UTF8.self) }
             fields[PluginText.escaped(key, limit: 64)] = PluginText.escaped(text ?? "", limit: 512)

@@ -21,9 +21,9 @@ struct RequestRules: Sendable {
     /// Replies go to the queue of that name through the default exchange, which reaches every queue of the virtual
     /// host.
     private func isReplyQueue(_ name: String) -> Bool {
-        guard name.utf8.count <= Self.longestName, name.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
-            return false
-        }
+        let bytes = name.utf8.span
+        guard bytes.count <= Self.longestName else { return false }
+        for index in bytes.indices where bytes[index] <= 0x20 || bytes[index] == 0x7F { return false }
         return replyQueuePrefixes.isEmpty || replyQueuePrefixes.contains { name.hasPrefix($0) }
     }
 }

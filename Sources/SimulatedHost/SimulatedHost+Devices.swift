@@ -151,7 +151,7 @@ extension SimulatedHost {
     package func openConsole(_ uuid: InstanceUUID) async throws -> ConsoleEndpoint {
         try await perform(.openConsole, uuid) {
             try require(.consoleOutput, "console")
-            return .descriptor(ConsoleDescriptor(fileDescriptor: try find(uuid).openConsole()))
+            return .descriptor(try find(uuid).openConsole())
         }
     }
 

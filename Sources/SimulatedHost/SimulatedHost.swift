@@ -35,6 +35,7 @@ package final class SimulatedHost: HostBackend {
     let images: ImageStore
     let injector: FaultInjector
     let stateDirectory: String
+    private let isOwned: Bool
     let eventHub = EventHub()
     let store: MachineStore
     let logger: Logger
@@ -45,11 +46,13 @@ package final class SimulatedHost: HostBackend {
     /// - Parameters:
     ///   - name: the host's name, unique in its world.
     ///   - stateDirectory: an absolute path; created when the host connects.
+    ///   - isOwned: the caller keeps the state directory to this host with a lock of its own.
     ///   - images: where its images come from; `nil` = the directory that the settings name, and nowhere else.
     package init(
         name: String,
         settings: SimulatedSettings = SimulatedSettings(),
         stateDirectory: String,
+        isOwned: Bool = false,
         world: SimulatedWorld,
         images: ImageStore? = nil,
         logger: Logger
@@ -57,6 +60,7 @@ package final class SimulatedHost: HostBackend {
         self.name = name
         self.settings = settings
         self.stateDirectory = stateDirectory
+        self.isOwned = isOwned
         self.world = world
         self.logger = logger
         let work = FileWork()
@@ -111,7 +115,7 @@ package final class SimulatedHost: HostBackend {
         let lockPath = stateDirectory + "/lock"
         try inventory.withLock { state throws(BackendError) in
             if state.isConnected { throw BackendError(.conflict, "host \(name) is connected already") }
-            if state.lock == nil { state.lock = try StateLock(lockPath) }
+            if state.lock == nil, !isOwned { state.lock = try StateLock(lockPath) }
         }
         do {
             try world.join(self)

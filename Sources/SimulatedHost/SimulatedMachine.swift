@@ -44,6 +44,10 @@ final class SimulatedMachine: Sendable {
         var received: [String] = []
 
         var pipe: ConsolePipe?
+        /// How many pipes there have been.
+        var pipes: UInt64 = 0
+        /// The reader, where it has given its pipe up for a silence.
+        var resting: RestingReader?
         /// Whether the reactor reports room in the pipe.
         var awaitsRoom = false
         /// The wake-up that is asked for.
@@ -54,6 +58,9 @@ final class SimulatedMachine: Sendable {
         /// Whether the machine is one of the host's, not one that comes or goes.
         var isInService: Bool { phase == .realized || phase == .arrived }
     }
+
+    /// Nanoseconds until a pipe that could not be made is tried again.
+    private static let pipeRetry: UInt64 = 1_000_000_000
 
     let uuid: InstanceUUID
     let incarnation: UInt64
@@ -129,29 +136,39 @@ final class SimulatedMachine: Sendable {
         state.withLock { state in
             state.frozen = true
             if takingBack { state.loseReader() }
-            state.closePipe()
+            state.hangUp()
         }
     }
 
     // MARK: Console
 
     /// Opens the console for its one reader.
-    func openConsole() throws(BackendError) -> Int32 {
+    func openConsole() throws(BackendError) -> ConsoleDescriptor {
         try update { state, _ throws(BackendError) in
             guard !state.frozen, state.guest.isConsoleUp || state.guest.output.count > 0 else {
                 throw BackendError(.unavailable, "machine \(self.uuid) is not running")
             }
-            if let pipe = state.pipe {
-                guard pipe.isAbandoned else {
-                    throw BackendError(.busy, "somebody reads the console of machine \(self.uuid)")
-                }
-                state.loseReader()
+            guard state.resting == nil, state.pipe?.isAbandoned ?? true else {
+                throw BackendError(.busy, "somebody reads the console of machine \(self.uuid)")
             }
-            let (pipe, reader) = try ConsolePipe.open()
-            state.pipe = pipe
-            state.awaitsRoom = false
-            self.reactor.watch(pipe.descriptor, self.token, forRoom: false, isNew: true)
-            return reader
+            state.loseReader()
+            return try self.openPipe(&state)
+        }
+    }
+
+    private func openPipe(_ state: inout State) throws(BackendError) -> ConsoleDescriptor {
+        let (pipe, reader) = try ConsolePipe.open(number: state.pipes + 1)
+        state.pipes += 1
+        state.pipe = pipe
+        state.awaitsRoom = false
+        reactor.watch(pipe.descriptor, token, forRoom: false, isNew: true)
+        return ConsoleDescriptor(fileDescriptor: reader, silence: MachineSilence(machine: self, pipe: pipe.number))
+    }
+
+    /// The reader that gave up this pipe does not want another one.
+    func forgetReader(of pipe: UInt64) {
+        state.withLock { state in
+            if state.resting?.pipe == pipe { state.resting = nil }
         }
     }
 
@@ -198,7 +215,7 @@ final class SimulatedMachine: Sendable {
         for kind in state.guest.happened { events.post(uuid, incarnation, kind) }
         state.guest.happened.removeAll()
         guard !state.frozen else { return }
-        pump(&state)
+        pump(&state, now)
         guard let wake = state.guest.nextWake(at: now) else {
             state.wake = nil
             return
@@ -210,8 +227,9 @@ final class SimulatedMachine: Sendable {
     }
 
     /// Gives the reader what it can take, at most 1 MiB at a time, so that no console keeps the others waiting.
-    private func pump(_ state: inout State) {
+    private func pump(_ state: inout State, _ now: UInt64) {
         if state.guest.power == .running { state.guest.output.fill() }
+        if state.resting != nil { wakeReader(&state, now) }
         var budget = 1 << 20
         while let pipe = state.pipe {
             let room = min(budget, state.deliverable(pipe))
@@ -227,6 +245,22 @@ final class SimulatedMachine: Sendable {
             case .blocked: return awaitRoom(&state, true)
             case .closed: state.loseReader()
             }
+        }
+    }
+
+    /// Gives a resting reader another pipe if there is something for it.
+    private func wakeReader(_ state: inout State, _ now: UInt64) {
+        guard state.guest.output.count > 0 else {
+            if !state.guest.isConsoleUp { state.hangUp() }
+            return
+        }
+        do throws(BackendError) {
+            let next = try openPipe(&state)
+            state.resting?.wake(next)
+            state.resting = nil
+        } catch {
+            // The process is out of descriptors. What is printed waits, as it does for any reader that is slow.
+            reactor.wake(token, at: now + Self.pipeRetry)
         }
     }
 
@@ -249,6 +283,13 @@ extension SimulatedMachine.State {
         pipe?.close()
         pipe = nil
         awaitsRoom = false
+    }
+
+    /// Lets the reader come to the end, also one that has given its pipe up.
+    mutating func hangUp() {
+        closePipe()
+        resting?.wake(nil)
+        resting = nil
     }
 
     /// How many bytes the present endpoint is to get now.

@@ -7,7 +7,13 @@ package struct JSONObject: Sendable {
 
     private static let linearLimit = 32
 
-    private var members: [Element] = []
+    /// A struct and not the tuple: arrays of tuples are copied and destroyed by asking the type for each of its parts.
+    package struct Member: Sendable {
+        package let key: String
+        package fileprivate(set) var value: JSONValue
+    }
+
+    private var members: [Member] = []
     private var index: [String: Int] = [:]
 
     package init() {}
@@ -23,7 +29,7 @@ package struct JSONObject: Sendable {
     package var count: Int { members.count }
     package var isEmpty: Bool { members.isEmpty }
     /// The members as an array, which is faster to go through than the object itself.
-    package var elements: [Element] { members }
+    package var elements: [Member] { members }
     package var keys: some Sequence<String> { members.lazy.map(\.key) }
 
     /// The member's value; assigning `nil` removes the member.
@@ -44,13 +50,23 @@ package struct JSONObject: Sendable {
         }
     }
 
+    /// Sets the member's value.
+    package mutating func set(_ key: consuming String, _ value: consuming JSONValue) {
+        if let position = position(of: key) {
+            members[position].value = value
+        } else {
+            append(key, value)
+        }
+    }
+
     /// Adds a member whose key is known to be absent, without looking.
-    package mutating func append(_ key: String, _ value: JSONValue) {
-        members.append((key, value))
-        if members.count == Self.linearLimit + 1 {
+    package mutating func append(_ key: consuming String, _ value: consuming JSONValue) {
+        let position = members.count
+        members.append(Member(key: key, value: value))
+        if position == Self.linearLimit {
             rebuildIndex()
-        } else if members.count > Self.linearLimit {
-            index[key] = members.count - 1
+        } else if position > Self.linearLimit {
+            index[members[position].key] = position
         }
     }
 
@@ -71,7 +87,7 @@ package struct JSONObject: Sendable {
 extension JSONObject: RandomAccessCollection {
     package var startIndex: Int { 0 }
     package var endIndex: Int { members.count }
-    package subscript(position: Int) -> Element { members[position] }
+    package subscript(position: Int) -> Element { (members[position].key, members[position].value) }
 }
 
 extension JSONObject: Hashable {

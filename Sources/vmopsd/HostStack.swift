@@ -163,6 +163,8 @@ struct HostStack: Sendable {
                 name: host.name,
                 settings: try SimulatedSettings(host, settings),
                 stateDirectory: host.directory + "/simulated",
+                // By the lock of the host's own directory, one descriptor for each host.
+                isOwned: true,
                 world: shared.world,
                 images: try shared.images.store(host, settings),
                 logger: logger

@@ -119,4 +119,15 @@ import Testing
         topology.remove([step])
         #expect(topology.steps == [step])
     }
+
+    @Test func consumersAreKnownByTheirTagsForAsLongAsTheyAreWanted() {
+        func consumer(_ tag: String) -> TopologyStep { .consumer(ConsumerDeclaration(queue: "q\(tag)", tag: tag)) }
+        var topology = Topology(steps: [consumer("1"), .queue(QueueDeclaration(name: "q1")), consumer("2")])
+        topology.add([consumer("3"), consumer("2")])
+        #expect(topology.consumers.map(\.tag) == ["1", "2", "3", "2"])
+        topology.remove([consumer("2"), consumer("3")])
+        #expect(topology.consumers.map(\.tag) == ["1", "2"])
+        #expect(topology.queue(ofConsumer: "2") == "q2")
+        #expect(topology.queue(ofConsumer: "3") == nil)
+    }
 }

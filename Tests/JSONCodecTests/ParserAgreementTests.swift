@@ -79,6 +79,13 @@ import Testing
     @Test(arguments: [
         "0", "7", "01", "0.5", "12e2", "-1", "999999999999999999", "9999999999999999999", "9223372036854775807",
         "99999999999999999999", "1 ", "12x", "tru", "nullx", "\"\\u00e9\"", "\"é\"", "[1, [2]]", "{}", "NaN",
+        "[]", "{ }", "{\"x\": {\"y\": [1, \"z\", null, true]}, \"w\": [{}]}", "{\"x\": 1, \"y\": 2, \"x\": [3]}",
+        "[1,]",
+        "{\"x\":}", "[1 2]", "{\"x\" 1}", "{,}", "{\"x\": 1,}", "[\"é\"]", "[-1, 2.5, {\"a\": \"\\\"\"}]", "[1}",
+        "{\"x\": 1]",
+        "{\"\": 0}", "{\"\\u0061\": 0, \"a\": 1}", "{1: 2}", "[", "{\"x\": [", "[nul]", "[01]",
+        String(repeating: "[", count: 120) + String(repeating: "]", count: 120),
+        String(repeating: "[", count: 180) + String(repeating: "]", count: 180),
     ])
     func theScanOfAMessageReadsWhatJanssonReads(_ text: String) throws {
         let document = Array("{\"a\": \(text), \"b\": \(text)}".utf8)

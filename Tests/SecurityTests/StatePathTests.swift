@@ -99,6 +99,23 @@ struct StatePathTests {
         }
     }
 
+    @Test func aHostIsServedByOneProcessAtATime() async throws {
+        let settings = DaemonSettings(url: "rabbit://guest:guest@127.0.0.1:1/")
+        try await DaemonProcess.run(settings, waitsForService: false) { daemon in
+            try await daemon.waitForLog("cannot connect")
+            try await withTemporaryDirectory { directory in
+                let (status, error) = try await refusal(daemon.statePath, directory)
+                #expect(status == "exited(1)")
+                #expect(error.contains("host-a is in use by another process"), "\(error)")
+            }
+            // Nothing of the lock outlives the process, however it ended.
+            try await daemon.kill()
+            let lock = open(daemon.statePath + "/host-a/lock", O_RDWR | O_CLOEXEC)
+            defer { close(lock) }
+            try await eventually("the lock to be free") { flock(lock, LOCK_EX | LOCK_NB) == 0 }
+        }
+    }
+
     @Test(.enabled(if: getuid() == 0 && access("/usr/bin/setpriv", X_OK) == 0, "needs root and setpriv"))
     func theMemoryIsForNobodyElse() async throws {
         for allowed in [false, true] {

@@ -1,7 +1,9 @@
+import Glibc
 import HostBackend
 import HostConformance
 import SimulatedHost
 import Support
+import Synchronization
 import TestSupport
 import Testing
 
@@ -222,6 +224,87 @@ import Testing
             }
             #expect(text.split(separator: "\n").filter { $0.contains("boot ") }.count == 50)
             await host.disconnect()
+        }
+    }
+
+    /// A console's descriptor, and the machine's side of it.
+    private func open(_ host: SimulatedHost, _ uuid: InstanceUUID) async throws -> (Int32, any ConsoleSilence) {
+        guard case .descriptor(let descriptor) = try await host.openConsole(uuid) else {
+            throw BackendError(.internal, "not a descriptor")
+        }
+        return (descriptor.fileDescriptor, try #require(descriptor.silence))
+    }
+
+    private func text(_ descriptor: Int32) -> String {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = read(descriptor, &bytes, bytes.count)
+        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+    }
+
+    @Test func aSilentConsoleGivesItsPipeUpAndGetsAnother() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let spec = bench.spec("vm", ["sim.boot_lines": "0"])
+            try await host.createMachine(spec)
+            _ = try await host.setState(spec.uuid, .running, deadline: .seconds(5))
+            let (first, silence) = try await open(host, spec.uuid)
+            let next = Mutex<[ConsoleDescriptor?]>([])
+            // Not while there is something in the pipe.
+            #expect(!silence.begin { _ in })
+            #expect(text(first).hasSuffix("vm login: "))
+            #expect(silence.begin { descriptor in next.withLock { $0.append(descriptor) } })
+            #expect(text(first).isEmpty)
+            close(first)
+            #expect(await code { _ = try await host.openConsole(spec.uuid) } == .busy)
+            bench.world.advance(by: .seconds(100))
+            #expect(next.withLock { $0.isEmpty })
+
+            try await host.writeConsole(spec.uuid, Array("echo again\r".utf8))
+            let woken = try #require(next.withLock { $0.first } ?? nil)
+            #expect(text(woken.fileDescriptor) == "echo again\nagain\nvm login: ")
+            // The first pipe's side has nothing to say about the second.
+            #expect(!silence.begin { _ in })
+            silence.giveUp()
+            let again = try #require(woken.silence)
+            #expect(again.begin { descriptor in next.withLock { $0.append(descriptor) } })
+            close(woken.fileDescriptor)
+            _ = try await host.setState(spec.uuid, .off, deadline: .seconds(5))
+            #expect(next.withLock { $0.count == 2 && $0[1] == nil })
+            await host.disconnect()
+        }
+    }
+
+    @Test func aReaderThatGoesWhileItRestsMakesRoomForAnother() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let spec = bench.spec("vm", ["sim.boot_lines": "0"])
+            try await host.createMachine(spec)
+            _ = try await host.setState(spec.uuid, .running, deadline: .seconds(5))
+            let (first, silence) = try await open(host, spec.uuid)
+            _ = text(first)
+            #expect(silence.begin { _ in Issue.record("woken after it had gone") })
+            close(first)
+            silence.giveUp()
+            try await host.writeConsole(spec.uuid, Array("echo kept\r".utf8))
+            let reader = try await ConsoleReader(host.openConsole(spec.uuid))
+            #expect(reader.text == "echo kept\nkept\nvm login: ")
+            await host.disconnect()
+        }
+    }
+
+    @Test func aRestingReaderComesToTheEndWhenTheHostIsLost() async throws {
+        try await withBench { bench in
+            let host = try await bench.host()
+            let spec = bench.spec("vm", ["sim.boot_lines": "0"])
+            try await host.createMachine(spec)
+            _ = try await host.setState(spec.uuid, .running, deadline: .seconds(5))
+            let (first, silence) = try await open(host, spec.uuid)
+            _ = text(first)
+            let ends = Atomic<Int>(0)
+            #expect(silence.begin { if $0 == nil { ends.add(1, ordering: .relaxed) } })
+            close(first)
+            host.simulateCrash()
+            #expect(ends.load(ordering: .relaxed) == 1)
         }
     }
 }

@@ -17,22 +17,27 @@ struct ConsolePipe {
     }
 
     let descriptor: Int32
+    /// Tells it from the others of its machine.
+    let number: UInt64
     /// Bytes written since it was opened.
     private(set) var delivered = 0
 
     /// Opens a pipe.
     ///
     /// - Returns: the machine's end, and the reader's descriptor, which is the caller's to close.
-    static func open() throws(BackendError) -> (ConsolePipe, reader: Int32) {
+    static func open(number: UInt64) throws(BackendError) -> (ConsolePipe, reader: Int32) {
         var ends: [Int32] = [-1, -1]
         let result = ends.withUnsafeMutableBufferPointer { pipe2($0.baseAddress, O_CLOEXEC | O_NONBLOCK) }
         guard result == 0 else {
             throw BackendError(.resourceExhausted, "no pipe for the console: \(Errno(rawValue: errno))")
         }
-        return (ConsolePipe(descriptor: ends[1]), ends[0])
+        return (ConsolePipe(descriptor: ends[1], number: number), ends[0])
     }
 
-    private init(descriptor: Int32) { self.descriptor = descriptor }
+    private init(descriptor: Int32, number: UInt64) {
+        self.descriptor = descriptor
+        self.number = number
+    }
 
     /// Writes what fits without waiting.
     mutating func write(_ bytes: ArraySlice<UInt8>) -> Outcome {
@@ -73,7 +78,8 @@ struct ConsolePipe {
 
     func close() { _ = Glibc.close(descriptor) }
 
-    private var waiting: Int {
+    /// Bytes that were written and not read.
+    var waiting: Int {
         var amount: Int32 = 0
         return ioctl(descriptor, UInt(FIONREAD), &amount) == 0 ? Int(amount) : 0
     }

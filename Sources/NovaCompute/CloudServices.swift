@@ -15,6 +15,7 @@ package struct CloudServices: Sendable {
     let refreshes = KeyedLanes()
     /// What is told of ports that boots wait for.
     let plugged = PluggedPorts()
+    let builds = BuildsUnderWay()
 
     package init(placement: PlacementClient? = nil, images: ImageClient? = nil, network: NetworkClient? = nil) {
         self.placement = placement

@@ -47,19 +47,24 @@ struct CloudTests {
                 options[group]?.merge(["status_code_retries": "1", "connect_retries": "1"]) { $1 }
             }
             for (group, values) in more { options[group, default: [:]].merge(values) { $1 } }
-            try await ControlPlane.run(conductor: true, service: true, options: options) { nova in
+            try await ControlPlane.run(conductor: true, service: true, options: options, cloud: cloud) { nova in
                 try await body(nova, cloud)
             }
         }
     }
 
-    private static func node(_ nova: ControlPlane, _ host: String) async throws -> String {
+    static func node(_ nova: ControlPlane, _ host: String) async throws -> String {
         try #require(try await nova.service(host).node?["uuid"]?.stringValue)
     }
 
     /// What the scheduler does before a host is asked.
-    private static func claim(_ nova: ControlPlane, _ cloud: CloudServer, _ uuid: String) async throws {
-        let node = try await node(nova, "host-a")
+    private static func claim(
+        _ nova: ControlPlane,
+        _ cloud: CloudServer,
+        _ uuid: String,
+        on host: String
+    ) async throws {
+        let node = try await node(nova, host)
         try await eventually(timeout: .seconds(120), "the provider is there") {
             try await cloud.state("provider")[node]?["traits"]?.arrayValue?.isEmpty == false
         }
@@ -74,15 +79,21 @@ struct CloudTests {
         _ nova: ControlPlane,
         _ cloud: CloudServer,
         _ networks: [JSONValue],
-        _ more: JSONObject = [:]
+        _ more: JSONObject = [:],
+        on host: String = "host-a",
+        alternates: [String] = [],
+        retries: Bool = true
     ) async throws -> String {
         var fields = more
         fields["image"] = image
         let uuid = try await nova.create(on: nil, fields)
-        try await claim(nova, cloud, uuid)
+        try await claim(nova, cloud, uuid, on: host)
         try await nova.ask(
             "build",
-            ["uuid": .string(uuid), "host": "host-a", "image": image, "networks": .array(networks)]
+            [
+                "uuid": .string(uuid), "host": .string(host), "image": image, "networks": .array(networks),
+                "alternates": .array(alternates.map(JSONValue.string)), "retry": .bool(retries),
+            ]
         )
         return uuid
     }

@@ -5,24 +5,24 @@ import Testing
 /// Cold migrations and resizes as Nova asks for them, with a cloud's ports and allocations and Nova's own conductor.
 @Suite(.needsBroker, .needsNova, .serialized, .timeLimit(.minutes(15)))
 struct ResizeTests {
-    private static let larger: JSONValue = ["memory_mb": 256, "vcpus": 2, "root_gb": 2]
-    private static let patience = Duration.seconds(150)
+    static let larger: JSONValue = ["memory_mb": 256, "vcpus": 2, "root_gb": 2]
+    static let patience = Duration.seconds(150)
 
     /// A move that Nova's conductor has begun.
-    private struct Move: Sendable {
+    struct Move: Sendable {
         let instance: String
         let migration: Int64
         let uuid: String
     }
 
-    private static func run(
+    static func run(
         _ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void
     ) async throws {
         let options = ["nova": ["report_interval": "5", "update_resources_interval": "3"]]
         try await CloudTests.run(options, body)
     }
 
-    private static func boot(
+    static func boot(
         _ nova: ControlPlane,
         _ cloud: CloudServer,
         _ more: JSONObject = [:]
@@ -33,15 +33,19 @@ struct ResizeTests {
     }
 
     /// Has the conductor's part done, but for the allocations.
-    private static func move(
+    static func move(
         _ nova: ControlPlane,
         _ uuid: String,
         to host: String,
-        flavor: JSONValue? = nil
+        flavor: JSONValue? = nil,
+        alternates: [String] = []
     ) async throws -> Move {
         let answer = try await nova.ask(
             "resize",
-            ["uuid": .string(uuid), "dest": .string(host), "flavor": flavor ?? .null]
+            [
+                "uuid": .string(uuid), "dest": .string(host), "flavor": flavor ?? .null,
+                "alternates": .array(alternates.map(JSONValue.string)),
+            ]
         )
         return Move(
             instance: uuid,
@@ -51,7 +55,7 @@ struct ResizeTests {
     }
 
     /// Waits until the migration has one of these states, and the instance nothing to do.
-    private static func settled(_ states: [String], _ move: Move, _ nova: ControlPlane) async throws -> JSONValue {
+    static func settled(_ states: [String], _ move: Move, _ nova: ControlPlane) async throws -> JSONValue {
         var shown: JSONValue = .null
         do {
             try await eventually(timeout: patience, "migration \(states)") {
@@ -65,7 +69,7 @@ struct ResizeTests {
         return shown
     }
 
-    private static func flavors(_ nova: ControlPlane, _ uuid: String) async throws -> JSONValue {
+    static func flavors(_ nova: ControlPlane, _ uuid: String) async throws -> JSONValue {
         try await nova.ask("flavors", ["uuid": .string(uuid)])
     }
 

@@ -153,17 +153,16 @@ extension NovaMethods {
         )
     }
 
-    /// What a boot has made that came to nothing. What cannot be released now is when the instance is deleted.
+    /// What a boot has made that came to nothing. What cannot be released now is when the network service is back, or
+    /// the instance is deleted.
     func undoNetworks(_ arguments: NovaArguments, _ instance: NovaInstance) async {
         guard cloud.network != nil else { return }
         let requests = (try? arguments.object("requested_networks")?.objects()) ?? []
+        let given = Set(requests.compactMap { $0["port_id"]?.stringValue })
         do {
-            try await releaseNetworks(
-                instance,
-                given: Set(requests.compactMap { $0["port_id"]?.stringValue }),
-                arguments.context
-            )
+            try await releaseNetworks(instance, given: given, arguments.context)
         } catch {
+            if error is OpenStackError { await keepLeftPorts(of: instance.uuid, instance, given: given) }
             logger.warning("ports not released", metadata: ["instance": "\(instance.uuid)", "error": "\(error)"])
         }
     }

@@ -181,6 +181,27 @@ struct ResizeTests {
         }
     }
 
+    /// The network service takes its time to bind the port back.
+    @Test func aGuestThatGoesBackIsStartedWhenItsPortsAreBound() async throws {
+        try await Self.run { nova, cloud in
+            let uuid = try await Self.boot(nova, cloud)
+            let move = try await Self.move(nova, uuid, to: "host-b")
+            _ = try await Self.settled(["finished"], move, nova)
+            let before = try await cloud.count("PUT", "/network/v2.0/ports")
+            try await cloud.fail("PUT", "/network/v2.0/ports", status: -1)
+            try await nova.ask("revert", ["uuid": .string(uuid), "migration": .int(move.migration)])
+            try await eventually(timeout: Self.patience, "the port is to be bound") {
+                try await cloud.count("PUT", "/network/v2.0/ports") > before
+            }
+            for host in ["host-a", "host-b"] { #expect(try await Self.absence(nova, uuid, at: host) != nil) }
+            try await cloud.tell("release")
+            let shown = try await Self.settled(["reverted"], move, nova)
+            #expect(shown["vm_state"] == "active" && shown["host"] == "host-a" && shown["power_state"] == 1)
+            #expect(shown["faults"] == .array([]))
+            #expect(try await cloud.state("port").first?.value["binding:host_id"] == "host-a")
+        }
+    }
+
     // MARK: - Crashes
 
     /// The class of what a host answers about a machine; `nil` when it runs there.

@@ -275,4 +275,62 @@ struct ResizeTests {
             #expect(end["host"] == "host-b")
         }
     }
+
+    @Test func aCrashNeverLeavesAResizeOnTheSpotHalfDone() async throws {
+        try await Self.run { nova, cloud in
+            let slow: JSONObject = ["metadata": ["sim.delay.create_machine_ms": "2500"]]
+            let uuid = try await Self.boot(nova, cloud, slow)
+            func isOff() async throws {
+                try await eventually(timeout: Self.patience, "the machine is off") {
+                    try await Self.absence(nova, uuid, at: "host-a") != nil
+                }
+            }
+            func runs() async throws {
+                try await eventually(timeout: Self.patience, "the machine runs") {
+                    try await Self.absence(nova, uuid, at: "host-a") == nil
+                }
+            }
+            // The new machine is being made.
+            let first = try await Self.move(nova, uuid, to: "host-a", flavor: Self.larger)
+            try await isOff()
+            try await nova.daemon.kill()
+            try await nova.daemon.start()
+            let shown = try await Self.settled(["finished", "error"], first, nova)
+            if shown["migration"] == "finished" {
+                // It was faster than the kill.
+                try await nova.ask("revert", ["uuid": .string(uuid), "migration": .int(first.migration)])
+                _ = try await Self.settled(["reverted"], first, nova)
+            }
+            try await runs()
+            #expect(try await nova.show(uuid)["vm_state"] == "active")
+            let former = try await Self.flavors(nova, uuid)
+            #expect(former["memory_mb"] == 128 && former["flavor"] == "1" && former["new_flavor"]?.isNull == true)
+            // It is made, and nobody can be told.
+            let second = try await Self.move(nova, uuid, to: "host-a", flavor: Self.larger)
+            try await isOff()
+            try await nova.ask("conductor", ["serve": false])
+            try await runs()
+            try await nova.daemon.kill()
+            try await nova.ask("conductor", ["serve": true])
+            try await nova.daemon.start()
+            let resized = try await Self.settled(["finished", "error"], second, nova)
+            #expect(resized["vm_state"] == "resized" && resized["host"] == "host-a" && resized["power_state"] == 1)
+            #expect(try await Self.flavors(nova, uuid)["memory_mb"] == 256)
+            // Whatever the ends were at.
+            try await nova.ask("revert", ["uuid": .string(uuid), "migration": .int(second.migration)])
+            try await nova.daemon.kill()
+            try await nova.daemon.start()
+            #expect(try await Self.settled(["reverted"], second, nova)["vm_state"] == "active")
+            #expect(try await Self.flavors(nova, uuid)["memory_mb"] == 128)
+            let third = try await Self.move(nova, uuid, to: "host-a", flavor: Self.larger)
+            _ = try await Self.settled(["finished"], third, nova)
+            try await nova.ask("confirm", ["uuid": .string(uuid), "migration": .int(third.migration)])
+            try await nova.daemon.kill()
+            try await nova.daemon.start()
+            #expect(try await Self.settled(["confirmed"], third, nova)["vm_state"] == "active")
+            let latter = try await Self.flavors(nova, uuid)
+            #expect(latter["memory_mb"] == 256 && latter["flavor"] == "2" && latter["old_flavor"]?.isNull == true)
+            try await runs()
+        }
+    }
 }

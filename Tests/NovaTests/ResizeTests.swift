@@ -202,6 +202,65 @@ struct ResizeTests {
         }
     }
 
+    // MARK: - Real guests
+
+    private static let real = [
+        "DEFAULT": ["backend": "qemu", "resume_guests_state_on_host_boot": "false"],
+        "qemu": ["acceleration": "tcg", "machine_type": "pc", "disk_bus": "ide", "network": "user"],
+    ]
+
+    @Test(.enabled(if: QEMUProgram.isInstalled, "\(QEMUProgram.missing)"))
+    func realGuestsGrowAndGoBack() async throws {
+        try await ControlPlane.run(conductor: true, options: Self.real) { nova in
+            let size = 1 << 20
+            try TickGuest.writeDisk(nova.daemon.statePath + "/images/" + ControlPlane.imageID, size: size)
+            var image = ControlPlane.image.objectValue ?? [:]
+            image["size"] = .int(Int64(size))
+            image["checksum"] = .null
+            let uuid = try await nova.create(on: nil, ["image": .object(image)])
+            try await nova.ask("build", ["uuid": .string(uuid), "host": "host-a", "image": .object(image)])
+            try await nova.wait(uuid, "active")
+            try await Self.printed(nova, uuid, "ram=128 cpus=1", boots: 1)
+
+            // To another host, and back.
+            let first = try await Self.move(nova, uuid, to: "host-b", flavor: Self.larger)
+            #expect(try await Self.settled(["finished", "error"], first, nova)["host"] == "host-b")
+            try await Self.printed(nova, uuid, "ram=256 cpus=2", boots: 2)
+            #expect(try Self.rootSize(nova, uuid, on: "host-b") == 2 << 30)
+            try await nova.ask("revert", ["uuid": .string(uuid), "migration": .int(first.migration)])
+            #expect(try await Self.settled(["reverted"], first, nova)["host"] == "host-a")
+            try await Self.printed(nova, uuid, "ram=128 cpus=1", boots: 3)
+            #expect(try Self.rootSize(nova, uuid, on: "host-a") == 1 << 30)
+
+            // Where it is, for good.
+            let second = try await Self.move(nova, uuid, to: "host-a", flavor: Self.larger)
+            #expect(try await Self.settled(["finished", "error"], second, nova)["vm_state"] == "resized")
+            try await nova.ask("confirm", ["uuid": .string(uuid), "migration": .int(second.migration)])
+            #expect(try await Self.settled(["confirmed"], second, nova)["vm_state"] == "active")
+            try await Self.printed(nova, uuid, "ram=256 cpus=2", boots: 4)
+            #expect(try Self.rootSize(nova, uuid, on: "host-a") == 2 << 30)
+            #expect(try await nova.show(uuid)["faults"] == .array([]))
+            try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
+            try await nova.compute("terminate_instance", uuid, ["bdms": .array([])])
+            try await eventually(timeout: Self.patience, "it is deleted") {
+                try await nova.show(uuid)["deleted"] == true
+            }
+        }
+    }
+
+    /// Waits until the guest has come up so often, the last time with that.
+    private static func printed(_ nova: ControlPlane, _ uuid: String, _ text: String, boots: Int) async throws {
+        try await eventually(timeout: patience, "boot \(boots) with \(text)") {
+            let log = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
+            let starts = log?.split(separator: "\n").filter { $0.contains("tickguest 1 ") } ?? []
+            return starts.count == boots && starts.last?.contains(text) == true
+        }
+    }
+
+    private static func rootSize(_ nova: ControlPlane, _ uuid: String, on host: String) throws -> Int {
+        try InstanceDisks.rootSize(in: nova.daemon.statePath + "/\(host)/instances/" + uuid)
+    }
+
     // MARK: - Crashes
 
     /// The class of what a host answers about a machine; `nil` when it runs there.

@@ -252,7 +252,7 @@ struct ResizeTests {
     private static func printed(_ nova: ControlPlane, _ uuid: String, _ text: String, boots: Int) async throws {
         try await eventually(timeout: patience, "boot \(boots) with \(text)") {
             let log = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
-            let starts = log?.split(separator: "\n").filter { $0.contains("tickguest 1 ") } ?? []
+            let starts = log?.split(whereSeparator: \.isNewline).filter { $0.contains("tickguest 1 ") } ?? []
             return starts.count == boots && starts.last?.contains(text) == true
         }
     }

@@ -36,7 +36,7 @@ package struct NovaRecovery: Sendable {
         }
     }
 
-    /// What was built before the crash is not built again, and least of all what another host was given since.
+    /// What was built before the crash, or has failed, is not built again, and least of all what another host was given since.
     private func build(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
         // An evacuation is from another host, and knows what it has done.
         if try arguments.bool("recreate", default: false) { return .run }
@@ -47,7 +47,9 @@ package struct NovaRecovery: Sendable {
         if await methods.resumeReschedule(arguments, present) { return .finished(.null) }
         let isElsewhere = present.host != nil && present.host != methods.host
         let isRested = present.host != nil && present.taskState == nil && present.vmState != .building
-        if isElsewhere || isRested { return .finished(.null) }
+        // It failed, and only that it is over was not written down any more.
+        let isGivenUp = present.host == nil && present.taskState == nil && present.vmState == .error
+        if isElsewhere || isRested || isGivenUp { return .finished(.null) }
         let isTaken = try await conductor.evacuations(from: methods.host).contains {
             $0["instance_uuid"]?.stringValue == uuid
         }

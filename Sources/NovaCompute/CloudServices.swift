@@ -8,6 +8,8 @@ package struct CloudServices: Sendable {
     package var placement: PlacementClient?
     package var images: ImageClient?
     package var network: NetworkClient?
+    /// Where notes are kept of ports that could not be released; `nil`: none are.
+    package var leftPorts: LeftPorts?
 
     /// What is known of the host's provider.
     let provider = ProviderState()
@@ -15,8 +17,15 @@ package struct CloudServices: Sendable {
     let refreshes = KeyedLanes()
     /// What is told of ports that boots wait for.
     let plugged = PluggedPorts()
+    let builds = BuildsUnderWay()
 
-    package init(placement: PlacementClient? = nil, images: ImageClient? = nil, network: NetworkClient? = nil) {
+    package init(
+        placement: PlacementClient? = nil,
+        images: ImageClient? = nil,
+        network: NetworkClient? = nil,
+        leftPorts: LeftPorts? = nil
+    ) {
+        self.leftPorts = leftPorts
         self.placement = placement
         self.images = images
         self.network = network

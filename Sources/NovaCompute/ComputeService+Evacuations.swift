@@ -44,6 +44,46 @@ extension ComputeService {
         return underWay
     }
 
+    /// Takes instances back that were evacuated from here to no avail: on storage that hosts share, the other one had
+    /// taken them over before it failed, and this one gave way when it was back. A host that does not answer may have
+    /// them.
+    func takeBack(_ instances: [NovaInstance]) async {
+        var silent: Set<String> = []
+        for instance in instances {
+            do {
+                guard let uuid = InstanceUUID(instance.uuid), let owner = try await operations.storedOwner(uuid),
+                    !silent.contains(owner)
+                else { continue }
+                guard await operations.isAnswering(owner) else {
+                    silent.insert(owner)
+                    continue
+                }
+                try await takeBack(uuid)
+            } catch {
+                if Task.isCancelled { return }
+                logger.warning(
+                    "instance that nobody has not taken back",
+                    metadata: ["instance": "\(instance.uuid)", "error": "\(error)"]
+                )
+            }
+        }
+    }
+
+    private func takeBack(_ uuid: InstanceUUID) async throws {
+        let context = AdminContext.make()
+        // Somebody may have begun to evacuate it again meanwhile.
+        guard let instance = try await conductor.instance(uuid.text, context: context), instance.host == host,
+            instance.vmState == .error, instance.taskState == nil, try await !openRequests().contains(uuid.text),
+            let info = try await operations.takeBack(uuid, OperationContext())
+        else { return }
+        logger.notice("instance taken back that nobody has", metadata: ["instance": "\(uuid)"])
+        await methods.bindPorts(instance, context)
+        let changes: JSONObject = [
+            "vm_state": .string(VMState.stopped.rawValue), "power_state": .int(Int64(info.powerState)),
+        ]
+        _ = try await conductor.save(instance, changes, expected: [nil], context: context)
+    }
+
     private func end(_ uuid: InstanceUUID, keepsFiles: Bool) async throws {
         if try await operations.presentInfo(uuid) != nil {
             logger.notice("instance was evacuated from this host", metadata: ["instance": "\(uuid)"])

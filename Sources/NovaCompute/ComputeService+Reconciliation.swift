@@ -35,8 +35,12 @@ extension ComputeService {
             let open = try await openRequests()
             _ = try await removeEvacuated(open: open, provider: methods.cloud.provider.uuid)
             let instances = try await conductor.instances(on: host, context: context)
-            for instance in instances { try await compare(instance, context) }
+            var lost: [NovaInstance] = []
+            for instance in instances {
+                if try await !compare(instance, context) { lost.append(instance) }
+            }
             try await removeDeleted(known: instances, open: try await openRequests())
+            await takeBack(lost)
         } catch {
             if !Task.isCancelled { logger.warning("instances not compared", metadata: ["error": "\(error)"]) }
         }
@@ -52,7 +56,7 @@ extension ComputeService {
                 return true
             }
             guard instance.taskState == nil else { return false }
-            try await compare(instance, context)
+            _ = try await compare(instance, context)
         } catch {
             if Task.isCancelled { return true }
             logger.warning("instance not compared", metadata: ["instance": "\(uuid)", "error": "\(error)"])
@@ -61,9 +65,14 @@ extension ComputeService {
     }
 
     /// The database was asked first: whatever has happened since has left a task state, or been saved.
-    private func compare(_ instance: NovaInstance, _ context: JSONObject) async throws {
-        guard instance.taskState == nil else { return }
-        try await perform(Reconciliation(instance, try await presence(instance)).atRest, instance, context)
+    ///
+    /// - Returns: `false` when the instance seems lost, which may take long to find out.
+    private func compare(_ instance: NovaInstance, _ context: JSONObject) async throws -> Bool {
+        guard instance.taskState == nil else { return true }
+        let action = Reconciliation(instance, try await presence(instance)).atRest
+        if action == .takeBack { return false }
+        try await perform(action, instance, context)
+        return true
     }
 
     private func presence(_ instance: NovaInstance) async throws -> Reconciliation.Presence {
@@ -92,6 +101,7 @@ extension ComputeService {
         case .nothing: break
         case .request(let request): await carryOut(request, instance)
         case .powerOff: try await powerOff(instance, context)
+        case .takeBack: await takeBack([instance])
         case .save(let vmState, let powerState):
             var changes: JSONObject = instance.taskState == nil ? [:] : ["task_state": .null]
             if let vmState { changes["vm_state"] = .string(vmState.rawValue) }

@@ -95,6 +95,9 @@ package final class ComputeService: Sendable {
             group.addTask { await self.every(self.settings.resourceInterval) { self.changes.lookAtResources() } }
             group.addTask { await self.followMachines() }
             group.addTask { await self.reportProviderRegularly(records) }
+            if methods.cloud.network != nil {
+                group.addTask { await self.every(self.settings.resourceInterval) { await self.releaseLeftPorts() } }
+            }
             if settings.syncInterval > .zero {
                 group.addTask { await self.every(self.settings.syncInterval) { await self.compareAll() } }
             }

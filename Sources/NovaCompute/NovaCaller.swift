@@ -34,6 +34,7 @@ package protocol NovaCaller: Sendable {
     func cast(
         _ topic: NovaTopic,
         server: String?,
+        namespace: String?,
         _ method: String,
         version: String,
         _ args: JSONObject,

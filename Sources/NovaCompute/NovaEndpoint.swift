@@ -1,4 +1,6 @@
+import HostBackend
 package import Logging
+import OpenStackAPI
 package import OsloMessaging
 import Support
 package import VMOps
@@ -39,8 +41,26 @@ package struct NovaEndpoint: RPCEndpoint {
             notifier: notifier,
             logger: logger
         )
+        operations.beforeReturn = Self.takingPorts(cloud.network, operations.host, logger)
         methods = Dictionary(uniqueKeysWithValues: table.all.map { ($0.name, $0) })
         self.allowedMethods = allowedMethods
+    }
+
+    /// A guest that comes back finds its ports bound to the host again.
+    private static func takingPorts(
+        _ network: NetworkClient?,
+        _ host: String,
+        _ logger: Logger
+    ) -> (@Sendable (InstanceUUID) async -> Void)? {
+        guard let network else { return nil }
+        return { uuid in
+            do {
+                try await network.bindPorts(of: uuid.text, to: host)
+            } catch {
+                // Tried again when the control plane has heard of it.
+                logger.warning("ports not bound yet", metadata: ["instance": "\(uuid)", "error": "\(error)"])
+            }
+        }
     }
 
     package var namespace: String? { nil }

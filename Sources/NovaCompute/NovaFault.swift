@@ -68,6 +68,11 @@ enum NovaFault {
         make("PortLimitExceeded", forbidden, "Maximum number of ports exceeded")
     }
 
+    static func securityGroupNotFound(_ name: String) -> RemoteFailure {
+        let message = "Security group \(name) not found."
+        return make("SecurityGroupNotFound", notFound, message, ["security_group_id": name])
+    }
+
     static func networkNotFound(_ network: String) -> RemoteFailure {
         make("NetworkNotFound", notFound, "Network \(network) could not be found.", ["network_id": network])
     }

@@ -212,14 +212,4 @@ extension NovaMethods {
         try await operations.removeEvacuated(uuid, keepsFiles: isStored && !isDeleted, arguments.operation)
         await undoEvacuation(arguments, instance)
     }
-
-    /// Frees what an instance holds of this host; what it holds of others stays.
-    private func freeHere(_ uuid: String) async {
-        guard let placement = cloud.placement, let provider = cloud.provider.uuid else { return }
-        do {
-            _ = try await placement.deleteAllocations(of: uuid, from: provider)
-        } catch {
-            logger.warning("allocations not deleted", metadata: ["consumer": "\(uuid)", "error": "\(error)"])
-        }
-    }
 }

@@ -139,7 +139,7 @@ extension NovaMethods {
     }
 
     /// Gives back or removes what a request has made its own and not brought to an end. A port that cannot be released
-    /// now stays under the request's name.
+    /// now stays under the request's name until the network service is back.
     private func undoAttach(_ arguments: NovaArguments, _ instance: NovaInstance) async {
         guard let network = cloud.network else { return }
         do {
@@ -149,6 +149,8 @@ extension NovaMethods {
                 if arguments["port_id"] == nil { try await network.delete(id) } else { try await network.release(id) }
             }
         } catch {
+            let given = arguments["port_id"]?.stringValue
+            await keepLeftPorts(of: mark(arguments), instance, given: given.map { [$0] } ?? [])
             logger.error(
                 "port of a failed request not released",
                 metadata: ["instance": "\(instance.uuid)", "device_id": "\(mark(arguments))", "error": "\(error)"]

@@ -30,6 +30,11 @@ extension NovaMethods {
     @Sendable
     private func build(_ arguments: NovaArguments) async throws -> JSONValue {
         let instance = try await instance(arguments)
+        guard cloud.builds.begin(instance.uuid) else {
+            logger.notice("instance is being built already", metadata: ["instance": "\(instance.uuid)"])
+            return .null
+        }
+        defer { cloud.builds.end(instance.uuid) }
         return try await carryOut(
             arguments,
             instance,
@@ -40,44 +45,62 @@ extension NovaMethods {
                 await free(instance.uuid)
             }
         ) {
-            guard try await claim(arguments, instance) else { return .null }
-            let subject = subject(arguments)
-            await tell(subject, .start, arguments, instance)
-            cloud.plugged.begin(instance.uuid)
-            defer { cloud.plugged.end(instance.uuid) }
-            let interfaces = try await cloud.refreshes.lane(instance.uuid).run {
-                try await allocateNetworks(arguments, instance)
-            }
-            var request = try spawnRequest(
-                arguments,
-                instance,
-                interfaces,
-                image: arguments["image"],
-                password: arguments["admin_password"]?.stringValue
-            )
-            request.readiness = plugging(instance, interfaces)
-            let info = try await operations.spawn(request, arguments.operation)
-            let outcome = try await save(
-                arguments,
-                instance,
-                [
-                    "vm_state": .string(VMState.active.rawValue), "power_state": .int(Int64(info.powerState)),
-                    "task_state": .null, "launched_at": .string(NovaTime.now),
-                ],
-                expected: [.spawning]
-            )
-            if case .superseded(let reason) = outcome {
-                // Whoever deletes it meanwhile sends a request for that too.
-                logger.notice(
-                    "instance built while its state changed",
-                    metadata: ["instance": "\(instance.uuid)", "reason": "\(reason)"]
-                )
-                await tellSuperseded(reason, arguments, instance)
-            } else {
-                await tell(subject, .end, arguments, instance)
+            guard try await !isBuilt(arguments, instance), try await claim(arguments, instance) else { return .null }
+            await tell(subject(arguments), .start, arguments, instance)
+            do {
+                try await build(arguments, instance)
+            } catch {
+                guard await rescheduleBuild(arguments, instance, after: error) else { throw error }
             }
             return .null
         }
+    }
+
+    private func build(_ arguments: NovaArguments, _ instance: NovaInstance) async throws {
+        cloud.plugged.begin(instance.uuid)
+        defer { cloud.plugged.end(instance.uuid) }
+        let interfaces = try await cloud.refreshes.lane(instance.uuid).run {
+            try await allocateNetworks(arguments, instance)
+        }
+        var request = try spawnRequest(
+            arguments,
+            instance,
+            interfaces,
+            image: arguments["image"],
+            password: arguments["admin_password"]?.stringValue
+        )
+        request.readiness = plugging(instance, interfaces)
+        let info = try await operations.spawn(request, arguments.operation)
+        let outcome = try await save(
+            arguments,
+            instance,
+            [
+                "vm_state": .string(VMState.active.rawValue), "power_state": .int(Int64(info.powerState)),
+                "task_state": .null, "launched_at": .string(NovaTime.now),
+            ],
+            expected: [.spawning]
+        )
+        if case .superseded(let reason) = outcome {
+            // Whoever deletes it meanwhile sends a request for that too.
+            logger.notice(
+                "instance built while its state changed",
+                metadata: ["instance": "\(instance.uuid)", "reason": "\(reason)"]
+            )
+            await tellSuperseded(reason, arguments, instance)
+        } else {
+            await tell(subject(arguments), .end, arguments, instance)
+        }
+    }
+
+    /// Whether another request has built it here: nothing of it is to be touched.
+    private func isBuilt(_ arguments: NovaArguments, _ instance: NovaInstance) async throws -> Bool {
+        let uuid = try uuid(instance)
+        guard let conductor, try await operations.presentInfo(uuid) != nil,
+            !operations.isSpawned(uuid, by: arguments.operation),
+            try await conductor.instance(instance.uuid, context: arguments.context)?.host == host
+        else { return false }
+        logger.notice("instance has been built already", metadata: ["instance": "\(instance.uuid)"])
+        return true
     }
 
     /// Writes down that the instance is built here.

@@ -155,6 +155,7 @@ extension NovaMethods {
             try await caller.cast(
                 .computeAlt,
                 server: destination,
+                namespace: nil,
                 "rollback_live_migration_at_destination",
                 version: "6.0",
                 [

@@ -39,7 +39,7 @@ extension NovaMethods {
                 wanted["admin_state_up"] = true
                 if let address = wish.address { wanted["fixed_ips"] = [["ip_address": .string(address)]] }
                 if !groups.isEmpty { wanted["security_groups"] = .array(groups.map(JSONValue.string)) }
-                port = try await network.create(wanted, besides: used)
+                port = try await takeOver(try await network.create(wanted, besides: used), instance, network)
             }
             if let id = port["id"]?.stringValue { used.insert(id) }
             guard port["binding:vif_type"] != "binding_failed" else {
@@ -50,6 +50,16 @@ extension NovaMethods {
         let interfaces = try await network.interfaces(ports, given: given)
         try await conductor?.saveNetworkInfo(interfaces, of: instance, context: arguments.context)
         return interfaces
+    }
+
+    /// One that an earlier attempt on another host has left is bound there.
+    private func takeOver(
+        _ port: JSONObject,
+        _ instance: NovaInstance,
+        _ network: NetworkClient
+    ) async throws -> JSONObject {
+        guard let id = port["id"]?.stringValue, port["binding:host_id"]?.stringValue != host else { return port }
+        return try await network.update(id, owned(instance))
     }
 
     static func bindingFailure(_ port: String) -> OperationError {
@@ -85,12 +95,7 @@ extension NovaMethods {
         let isOpen = wishes.isEmpty || (wishes.count == 1 && wishes[0].network == "auto")
         guard isOpen else { return wishes }
         let all = try await openNetworks(instance.object["project_id"]?.stringValue ?? "", network)
-        guard all.count <= 1 else {
-            throw OperationError(
-                .novaException,
-                "Multiple possible networks found, use a Network ID to be more specific."
-            )
-        }
+        guard all.count <= 1 else { throw NovaFault.ambiguousNetwork }
         return all.map { Wish(network: $0["id"]?.stringValue) }
     }
 
@@ -115,7 +120,7 @@ extension NovaMethods {
             let found =
                 groups.first { $0["id"]?.stringValue == name } ?? groups.first { $0["name"]?.stringValue == name }
             guard let id = found?["id"]?.stringValue else {
-                throw OperationError(.novaException, "Security group \(name) not found.")
+                throw NovaFault.securityGroupNotFound(name)
             }
             return id
         }
@@ -148,17 +153,16 @@ extension NovaMethods {
         )
     }
 
-    /// What a boot has made that came to nothing. What cannot be released now is when the instance is deleted.
+    /// What a boot has made that came to nothing. What cannot be released now is when the network service is back, or
+    /// the instance is deleted.
     func undoNetworks(_ arguments: NovaArguments, _ instance: NovaInstance) async {
         guard cloud.network != nil else { return }
         let requests = (try? arguments.object("requested_networks")?.objects()) ?? []
+        let given = Set(requests.compactMap { $0["port_id"]?.stringValue })
         do {
-            try await releaseNetworks(
-                instance,
-                given: Set(requests.compactMap { $0["port_id"]?.stringValue }),
-                arguments.context
-            )
+            try await releaseNetworks(instance, given: given, arguments.context)
         } catch {
+            if error is OpenStackError { await keepLeftPorts(of: instance.uuid, instance, given: given) }
             logger.warning("ports not released", metadata: ["instance": "\(instance.uuid)", "error": "\(error)"])
         }
     }

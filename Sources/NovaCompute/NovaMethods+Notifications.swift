@@ -52,18 +52,28 @@ extension NovaMethods {
     /// Tells what has become of a request that failed.
     func tell(_ failure: RemoteFailure, _ arguments: NovaArguments, _ instance: NovaInstance) async {
         guard let notifier else { return }
-        let exception = InstancePayload.exception(
+        let exception = Self.exception(failure, arguments)
+        if let subject = subject(arguments), subject.tellsFailure {
+            await tell(subject, .error, arguments, instance, fault: exception)
+        } else {
+            notifier.sendException(exception, context: arguments.context)
+        }
+    }
+
+    /// Tells that a resize did not begin at this host.
+    func tellResize(_ failure: RemoteFailure, _ arguments: NovaArguments, _ instance: NovaInstance) async {
+        let subject = InstanceNotifier.Subject(action: "resize")
+        await tell(subject, .error, arguments, instance, fault: Self.exception(failure, arguments))
+    }
+
+    private static func exception(_ failure: RemoteFailure, _ arguments: NovaArguments) -> NovaObject {
+        InstancePayload.exception(
             failure.className,
             module: failure.module ?? "builtins",
             function: arguments.request.method,
             message: failure.message,
             details: failure.traceback.isEmpty ? "\(failure)" : failure.traceback.joined(separator: ",")
         )
-        if let subject = subject(arguments), subject.tellsFailure {
-            await tell(subject, .error, arguments, instance, fault: exception)
-        } else {
-            notifier.sendException(exception, context: arguments.context)
-        }
     }
 
     /// What became of a boot whose result nobody wanted any more.

@@ -34,6 +34,16 @@ extension NovaMethods {
         }
     }
 
+    /// Frees what an instance holds of this host; what it holds of others stays.
+    func freeHere(_ uuid: String) async {
+        guard let placement = cloud.placement, let provider = cloud.provider.uuid else { return }
+        do {
+            _ = try await placement.deleteAllocations(of: uuid, from: provider)
+        } catch {
+            logger.warning("allocations not deleted", metadata: ["consumer": "\(uuid)", "error": "\(error)"])
+        }
+    }
+
     /// Frees what a migration held for its instance here: the instance is elsewhere.
     func freeAllocations(of migration: NovaObject?) async {
         guard let uuid = migration?["uuid"]?.stringValue else { return }

@@ -75,102 +75,6 @@ extension NovaMethods {
         }.value
     }
 
-    // MARK: - Destination
-
-    private func prepareResize(_ arguments: NovaArguments, _ instance: NovaInstance) async throws -> JSONValue {
-        var migration = try await record(arguments)
-        let source = try source(of: migration)
-        guard let flavor = try arguments.object("flavor") ?? arguments.object("instance_type") else {
-            throw Field("flavor", .null).invalid("is missing")
-        }
-        if source == host, flavor["id"] == instance.object["instance_type_id"] {
-            throw OperationError(
-                .unableToMigrateToSelf,
-                "Unable to migrate instance (\(instance.uuid)) to current host (\(host)).",
-                details: ["instance_id": instance.uuid, "host": host]
-            )
-        }
-        let changes: JSONObject = [
-            "dest_compute": .string(host), "dest_node": .string(host),
-            "status": .string(MigrationStatus.preMigrating.rawValue),
-        ]
-        if let conductor {
-            // A request that is repeated: the source is at it, or done.
-            let begun: Set<MigrationStatus?> = [.migrating, .postMigrating, .finished, .error, nil]
-            guard try await !begun.contains(conductor.status(of: migration, context: arguments.context)) else {
-                return .null
-            }
-            guard try await writeNewFlavor(flavor, migration, arguments, instance) else { return .null }
-            try await conductor.save(migration, changes, context: arguments.context)
-        }
-        for change in changes { migration.data[change.key] = change.value }
-        migration.changes = []
-        var args: JSONObject = [
-            "instance": arguments.request.args["instance"] ?? .null, "migration": migration.primitive,
-            "image": arguments.request.args["image"] ?? .object([:]), "flavor": flavor.primitive,
-            "request_spec": arguments.request.args["request_spec"] ?? .null,
-        ]
-        args["clean_shutdown"] = .bool(try arguments.bool("clean_shutdown", default: true))
-        try await tell(source, "resize_instance", args, arguments)
-        return .null
-    }
-
-    /// - Returns: `false` when the instance has got something else to do meanwhile.
-    private func writeNewFlavor(
-        _ flavor: NovaObject,
-        _ migration: NovaObject,
-        _ arguments: NovaArguments,
-        _ instance: NovaInstance
-    ) async throws -> Bool {
-        guard let conductor, let present = try await conductor.resizing(instance.uuid, context: arguments.context)
-        else {
-            return false
-        }
-        var metadata = present.object["system_metadata"]?.objectValue ?? [:]
-        if present.vmState != .resized { metadata["old_vm_state"] = present.object["vm_state"] ?? "active" }
-        var changes = Self.flavors(present, new: flavor.primitive)
-        changes["system_metadata"] = .object(metadata)
-        let context = versions.make(
-            "MigrationContext",
-            JSONObject(
-                [
-                    ("instance_uuid", .string(instance.uuid)), ("migration_id", migration["id"] ?? .null),
-                    ("new_numa_topology", .null), ("old_numa_topology", .null), ("new_pci_devices", .null),
-                    ("old_pci_devices", .null), ("new_pci_requests", .null), ("old_pci_requests", .null),
-                    ("new_resources", .null), ("old_resources", .null),
-                ]
-            )
-        )
-        changes["migration_context"] = context.primitive
-        let outcome = try await conductor.save(
-            instance,
-            changes,
-            expected: [.resizePrep, nil],
-            context: arguments.context
-        )
-        if case .superseded = outcome {
-            await abandonResize(arguments, instance)
-            return false
-        }
-        return true
-    }
-
-    /// All flavors of an instance: Nova writes them in one piece.
-    ///
-    /// - Parameters: a flavor in place of the present one; `nil` = the present one.
-    static func flavors(
-        _ present: NovaInstance,
-        flavor: JSONValue? = nil,
-        old: JSONValue? = nil,
-        new: JSONValue? = nil
-    ) -> JSONObject {
-        [
-            "flavor": flavor ?? present.object["flavor"] ?? .null,
-            "old_flavor": old ?? present.object["old_flavor"] ?? .null,
-            "new_flavor": new ?? present.object["new_flavor"] ?? .null,
-        ]
-    }
-
     // MARK: - Source
 
     /// - Returns: whether the machine is at its destination; `false` when this is nobody's wish any more.
@@ -204,9 +108,7 @@ extension NovaMethods {
     }
 
     private static func resizeRequest(_ arguments: NovaArguments) throws -> ResizeRequest {
-        guard let flavor = try arguments.object("flavor") ?? arguments.object("instance_type") else {
-            throw Field("flavor", .null).invalid("is missing")
-        }
+        let flavor = try Self.newFlavor(arguments)
         func size(_ name: String, _ range: ClosedRange<Int>) throws -> Int {
             try Field("flavor.\(name)", flavor[name] ?? .null).integer(in: range)
         }
@@ -350,7 +252,7 @@ extension NovaMethods {
 
     /// The instance has got something else to do; what was promised for it elsewhere is given back, unless another
     /// request of the same migration is at work. One that is being deleted needs nothing any more.
-    private func abandonResize(_ arguments: NovaArguments, _ instance: NovaInstance) async {
+    func abandonResize(_ arguments: NovaArguments, _ instance: NovaInstance) async {
         guard let conductor, let migration = try? await record(arguments) else { return }
         do {
             let present = try await conductor.resizing(instance.uuid, context: arguments.context)
@@ -374,6 +276,7 @@ extension NovaMethods {
         try await caller.cast(
             .computeAlt,
             server: server,
+            namespace: nil,
             method,
             version: "6.0",
             args,

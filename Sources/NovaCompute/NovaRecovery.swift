@@ -23,6 +23,7 @@ package struct NovaRecovery: Sendable {
             switch request.method {
             case "reboot_instance": return try await reboot(arguments)
             case "live_migration": return try await migration(arguments)
+            case "prep_resize": return try await prepareResize(arguments)
             case "resize_instance": return try await resize(arguments)
             case "attach_interface": return try await attachInterface(arguments)
             case "detach_interface": return try await detachInterface(arguments)
@@ -35,7 +36,7 @@ package struct NovaRecovery: Sendable {
         }
     }
 
-    /// What was built before the crash is not built again, and least of all what another host was given since.
+    /// What was built before the crash, or has failed, is not built again, and least of all what another host was given since.
     private func build(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
         // An evacuation is from another host, and knows what it has done.
         if try arguments.bool("recreate", default: false) { return .run }
@@ -43,9 +44,12 @@ package struct NovaRecovery: Sendable {
         guard let conductor = methods.conductor,
             let present = try await conductor.instance(uuid, context: arguments.context)
         else { return .run }
+        if await methods.resumeReschedule(arguments, present) { return .finished(.null) }
         let isElsewhere = present.host != nil && present.host != methods.host
         let isRested = present.host != nil && present.taskState == nil && present.vmState != .building
-        if isElsewhere || isRested { return .finished(.null) }
+        // It failed, and only that it is over was not written down any more.
+        let isGivenUp = present.host == nil && present.taskState == nil && present.vmState == .error
+        if isElsewhere || isRested || isGivenUp { return .finished(.null) }
         let isTaken = try await conductor.evacuations(from: methods.host).contains {
             $0["instance_uuid"]?.stringValue == uuid
         }
@@ -82,6 +86,17 @@ package struct NovaRecovery: Sendable {
             throw failure
         }
         return .failed(RemoteFailure.from(failure))
+    }
+
+    /// Another host may have been asked for before the crash, and be at it.
+    private func prepareResize(_ arguments: NovaArguments) async throws -> OperationRecovery.Decision {
+        let asked = try await methods.record(arguments)
+        guard let conductor = methods.conductor, let uuid = asked["uuid"]?.stringValue,
+            let present = try await conductor.migration(uuid, context: arguments.context),
+            let destination = present["dest_compute"]?.stringValue, destination != methods.host,
+            destination != asked["dest_compute"]?.stringValue
+        else { return .run }
+        return .finished(.null)
     }
 
     /// As above: the machine is at its destination, or was left where and what it was.

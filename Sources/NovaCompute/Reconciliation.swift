@@ -21,12 +21,14 @@ struct Reconciliation: Sendable, Hashable {
         case request(Request)
         /// Switch the machine off, and write that it is.
         case powerOff
+        /// An evacuation that came to nothing may have left it with nobody: take it back if its disks are there.
+        case takeBack
 
         /// Whether it is more than a save.
         var isLong: Bool {
             switch self {
             case .nothing, .save: false
-            case .request, .powerOff: true
+            case .request, .powerOff, .takeBack: true
             }
         }
     }
@@ -81,7 +83,9 @@ struct Reconciliation: Sendable, Hashable {
     /// An instance that nobody does anything with. The database has the say about whether it is to run; that a guest
     /// has switched itself off is for the host to say.
     var atRest: Action {
-        guard taskState == nil, let actual else { return .nothing }
+        guard taskState == nil, let actual else {
+            return taskState == nil && vmState == .error && presence == .absent ? .takeBack : .nothing
+        }
         let isOff = actual == Self.shutDown || actual == Self.crashed
         switch vmState {
         case .active where isOff, .paused where isOff: return .save(vmState: .stopped, powerState: actual)

@@ -92,6 +92,14 @@ package struct NetworkClient: Sendable {
 
     // MARK: - Bindings
 
+    /// Binds an instance's ports to a host, those that are not bound there yet.
+    package func bindPorts(of instance: String, to host: String) async throws(OpenStackError) {
+        for port in try await ports(of: instance) where port["binding:host_id"]?.stringValue != host {
+            guard let id = port["id"]?.stringValue else { continue }
+            _ = try await update(id, ["binding:host_id": .string(host)])
+        }
+    }
+
     /// Moves a port to another host, for which it has a binding already; one that is there already stays.
     package func activate(_ port: String, on host: String) async throws(OpenStackError) {
         let path = "\(Self.ports)/\(port)/bindings/\(Self.escaped(host))/activate"

@@ -219,6 +219,7 @@ extension VMOps {
         if move.sharesDirectory { record = try await takeOwnership(record, try await nextGeneration(record)) }
         let instance = Instance(record)
         if resize.powerOn {
+            await beforeReturn?(uuid)
             // Before the move is forgotten, or a crash would leave it off.
             do {
                 try await start(instance, from: .off, failure: .instancePowerOnFailure)

@@ -47,6 +47,30 @@ extension VMOps {
         }
     }
 
+    /// Whose an instance is by what its directory says; `nil` when it is not on the storage that this host sees.
+    package func storedOwner(_ uuid: InstanceUUID) async throws -> String? {
+        guard try await isStored(uuid), let text = try await directory(uuid).owner()?.text else { return nil }
+        return StoredInstance(text: text)?.owner
+    }
+
+    package func isAnswering(_ host: String) async -> Bool {
+        guard host != self.host else { return true }
+        guard let peer = try? peers.peer(host) else { return false }
+        return await peer.isAnswering()
+    }
+
+    /// Takes an instance back that is this host's by what its control plane says, and another one's by what its directory
+    /// says: that one took it over, could not run it, and says that it does not have it. It is off afterwards.
+    ///
+    /// - Returns: `nil` when there is nothing to take back, or the other host has it.
+    package func takeBack(_ uuid: InstanceUUID, _ context: OperationContext) async throws -> InstanceInfo? {
+        // What is kept for a way back is the other host's to decide about.
+        guard instance(uuid) == nil, leftovers.withLock({ $0[uuid] == nil }), let owner = try await storedOwner(uuid)
+        else { return nil }
+        if owner != host, try await peers.peer(owner).presentInfo(uuid) != nil { return nil }
+        return try await evacuate(uuid, powerOn: false, context)
+    }
+
     /// The instance, registered; an earlier attempt's is gone on with.
     private func claim(_ record: InstanceRecord) throws -> Instance {
         let instance = Instance(record)

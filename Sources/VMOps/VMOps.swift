@@ -31,6 +31,7 @@ package final class VMOps: Sendable {
     /// Live migrations away from here that run now.
     let outgoing = Atomic<Int>(0)
     let eventStream = Mutex<AsyncStream<MachineEvent>?>(nil)
+    private let homecoming = Mutex<(@Sendable (InstanceUUID) async -> Void)?>(nil)
 
     /// - Parameters:
     ///   - instancesPath: holds one directory per instance.
@@ -64,6 +65,13 @@ package final class VMOps: Sendable {
     package var settings: OperationSettings {
         get { settingsBox.withLock { $0 } }
         set { settingsBox.withLock { $0 = newValue } }
+    }
+
+    /// What is done for an instance that comes back here after a move, also one that a crash interrupts, before it is
+    /// started. It may be done more than once. `nil`: nothing. To be set before the host is in service.
+    package var beforeReturn: (@Sendable (InstanceUUID) async -> Void)? {
+        get { homecoming.withLock { $0 } }
+        set { homecoming.withLock { $0 = newValue } }
     }
 
     func directory(_ uuid: InstanceUUID) -> InstanceDirectory {

@@ -148,7 +148,7 @@ struct HostStack: Sendable {
         injectsPasswords = Box(host.hyperv.configDriveInjectPassword)
         nova = shared.nova
         instanceNotifier = shared.instanceNotifier(host.name)
-        cloud = shared.nova?.services() ?? CloudServices()
+        cloud = shared.nova?.services(host.directory) ?? CloudServices()
     }
 
     private static func backend(

@@ -55,13 +55,16 @@ struct NovaCalls: NovaCaller {
     func cast(
         _ topic: NovaTopic,
         server: String?,
+        namespace: String?,
         _ method: String,
         version: String,
         _ args: JSONObject,
         context: JSONObject
     ) async throws {
-        try await untilClosed {
-            try await calls.connected.cast(target(topic, server, version), method, args, context: context)
+        var target = target(topic, server, version)
+        target.namespace = namespace
+        try await untilClosed { [target] in
+            try await calls.connected.cast(target, method, args, context: context)
         }
     }
 

@@ -27,8 +27,15 @@ struct NovaParts: Sendable {
     }
 
     /// One for each host: it holds what is known of the host.
-    func services() -> CloudServices {
-        CloudServices(placement: cloud.placement, images: cloud.images, network: cloud.network)
+    ///
+    /// - Parameter directory: the host's.
+    func services(_ directory: String) -> CloudServices {
+        CloudServices(
+            placement: cloud.placement,
+            images: cloud.images,
+            network: cloud.network,
+            leftPorts: LeftPorts(path: directory + "/left_ports")
+        )
     }
 
     func endpoint(

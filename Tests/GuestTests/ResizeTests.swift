@@ -8,14 +8,7 @@ import Testing
 @Suite(.enabled(if: GuestBench.isPossible, Comment(rawValue: GuestBench.missing)), .timeLimit(.minutes(5)))
 struct ResizeTests {
     private static func rootSize(_ guests: GuestBench, _ instance: TestInstance, on host: String) throws -> Int {
-        let directory = guests.bench.daemon.statePath + "/\(host)/instances/" + instance.uuid
-        let names = try FileManager.default.contentsOfDirectory(atPath: directory)
-        let name = try #require(names.first { $0.hasPrefix("root.") })
-        let data = try Data(contentsOf: URL(filePath: directory + "/" + name)).prefix(32)
-        guard name.hasSuffix(".qcow2") else {
-            return try FileManager.default.attributesOfItem(atPath: directory + "/" + name)[.size] as? Int ?? 0
-        }
-        return data[24..<32].reduce(0) { $0 << 8 | Int($1) }
+        try InstanceDisks.rootSize(in: guests.bench.daemon.statePath + "/\(host)/instances/" + instance.uuid)
     }
 
     /// The guest writes a pattern before the move and reads it after.

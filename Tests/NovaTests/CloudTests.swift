@@ -47,19 +47,24 @@ struct CloudTests {
                 options[group]?.merge(["status_code_retries": "1", "connect_retries": "1"]) { $1 }
             }
             for (group, values) in more { options[group, default: [:]].merge(values) { $1 } }
-            try await ControlPlane.run(conductor: true, service: true, options: options) { nova in
+            try await ControlPlane.run(conductor: true, service: true, options: options, cloud: cloud) { nova in
                 try await body(nova, cloud)
             }
         }
     }
 
-    private static func node(_ nova: ControlPlane, _ host: String) async throws -> String {
+    static func node(_ nova: ControlPlane, _ host: String) async throws -> String {
         try #require(try await nova.service(host).node?["uuid"]?.stringValue)
     }
 
     /// What the scheduler does before a host is asked.
-    private static func claim(_ nova: ControlPlane, _ cloud: CloudServer, _ uuid: String) async throws {
-        let node = try await node(nova, "host-a")
+    private static func claim(
+        _ nova: ControlPlane,
+        _ cloud: CloudServer,
+        _ uuid: String,
+        on host: String
+    ) async throws {
+        let node = try await node(nova, host)
         try await eventually(timeout: .seconds(120), "the provider is there") {
             try await cloud.state("provider")[node]?["traits"]?.arrayValue?.isEmpty == false
         }
@@ -74,15 +79,21 @@ struct CloudTests {
         _ nova: ControlPlane,
         _ cloud: CloudServer,
         _ networks: [JSONValue],
-        _ more: JSONObject = [:]
+        _ more: JSONObject = [:],
+        on host: String = "host-a",
+        alternates: [String] = [],
+        retries: Bool = true
     ) async throws -> String {
         var fields = more
         fields["image"] = image
         let uuid = try await nova.create(on: nil, fields)
-        try await claim(nova, cloud, uuid)
+        try await claim(nova, cloud, uuid, on: host)
         try await nova.ask(
             "build",
-            ["uuid": .string(uuid), "host": "host-a", "image": image, "networks": .array(networks)]
+            [
+                "uuid": .string(uuid), "host": .string(host), "image": image, "networks": .array(networks),
+                "alternates": .array(alternates.map(JSONValue.string)), "retry": .bool(retries),
+            ]
         )
         return uuid
     }
@@ -190,6 +201,58 @@ struct CloudTests {
                 try await cloud.state("allocation").isEmpty
             }
         }
+    }
+
+    /// The network service is away when a boot comes to nothing, and the daemon ends before it is back.
+    @Test func portsThatWereLeftAreReleasedLater() async throws {
+        try await Self.run(["simulated": ["fault_create_disk": "always internal"]]) { nova, cloud in
+            let (given, foreign) = ("3c9b8a7e-0000-4000-8000-00000000abcd", "3c9b8a7e-0000-4000-8000-00000000abce")
+            try await cloud.put("port", given, Self.port(given, device: ""))
+            try await cloud.put("port", foreign, Self.port(foreign, device: "3c9b8a7e-0000-4000-8000-000000000001"))
+            try await cloud.fail("GET", "/image", status: -1)
+            let networks: [JSONValue] = [["port_id": .string(given)], ["network_id": .string(Self.network)]]
+            let uuid = try await Self.build(nova, cloud, networks)
+            try await eventually(timeout: .seconds(120), "the image is asked for") {
+                try await cloud.count("GET", "/image") > 0
+            }
+            for method in ["PUT", "DELETE"] {
+                try await cloud.fail(method, "/network/v2.0/ports", status: 503, count: 1000)
+            }
+            try await cloud.tell("release")
+            try await nova.wait(uuid, "error")
+            let ports = try await cloud.state("port")
+            #expect(ports[given]?["device_id"]?.stringValue == uuid)
+            #expect(ports.count == 3)
+            // What is bound to another host by then is that one's.
+            let elsewhere = "3c9b8a7e-0000-4000-8000-00000000abcf"
+            try await cloud.put("port", elsewhere, Self.port(elsewhere, device: uuid, host: "host-b"))
+            try await nova.daemon.kill()
+            try await cloud.tell("heal")
+            try await nova.restart(only: ["host-a", "host-b"])
+            try await eventually(timeout: .seconds(120), "the port that was made is gone, the user's is free") {
+                let left = try await cloud.state("port")
+                return left.count == 3 && left[given]?["device_id"] == ""
+            }
+            let left = try await cloud.state("port")
+            #expect(Set(left.keys) == [given, foreign, elsewhere])
+            #expect(left[foreign] == ports[foreign])
+            #expect(left[elsewhere]?["device_id"]?.stringValue == uuid)
+            let notes = nova.daemon.statePath + "/host-a/left_ports"
+            try await eventually(timeout: .seconds(120), "the note is gone") {
+                try FileManager.default.contentsOfDirectory(atPath: notes).isEmpty
+            }
+            #expect(try await nova.show(uuid)["network"] == .array([]))
+        }
+    }
+
+    private static func port(_ id: String, device: String, host: String = "host-a") -> JSONValue {
+        [
+            "id": .string(id), "network_id": .string(network), "mac_address": "fa:16:3e:11:22:33",
+            "device_id": .string(device), "device_owner": .string(device.isEmpty ? "" : "compute:nova"),
+            "status": "DOWN", "binding:vnic_type": "normal",
+            "binding:host_id": .string(device.isEmpty ? "" : host),
+            "fixed_ips": [["subnet_id": .string(subnet), "ip_address": "10.0.0.77"]],
+        ]
     }
 
     @Test func portsAndSharesGoWithAMigration() async throws {

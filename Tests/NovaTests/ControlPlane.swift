@@ -40,6 +40,7 @@ struct ControlPlane: Sendable {
     ///   - cap: `[upgrade_levels] compute`.
     ///   - notifications: whether versioned notifications are sent and listened to.
     ///   - sharesStorage: whether the hosts have their instances at one place.
+    ///   - cloud: the services that the conductor knows.
     static func run(
         conductor: Bool,
         service: Bool = false,
@@ -47,6 +48,7 @@ struct ControlPlane: Sendable {
         notifications: Bool = false,
         options: [String: [String: String]] = [:],
         sharesStorage: Bool = false,
+        cloud: CloudServer? = nil,
         _ body: @escaping @Sendable (ControlPlane) async throws -> Void
     ) async throws {
         let python = try await NovaEnvironment.python()
@@ -72,6 +74,7 @@ struct ControlPlane: Sendable {
                 ]
                 if conductor { arguments.append(service ? "--service" : "--conductor") }
                 if notifications { arguments.append("--notifications") }
+                if let cloud { arguments += ["--cloud", cloud.address] }
                 if let cap { arguments += ["--cap", cap] }
                 try await LineProcess.run(
                     python,

@@ -61,6 +61,44 @@ struct EvacuationTests {
         }
     }
 
+    /// On shared storage the new host has made the instance its own before it fails. It can try again; and the old one,
+    /// which gives way when it is back, takes back what the new one does not have.
+    @Test func whatFailsOnSharedStorageIsNotLost() async throws {
+        // The answer of a host that is gone is waited for less long.
+        let options = ["migration": ["peer_timeout": "5"], "nova": ["sync_power_state_interval": "1"]]
+        try await ControlPlane.run(conductor: true, options: options, sharesStorage: true) { nova in
+            let (again, back) = (try await nova.boot(), try await nova.boot())
+            try await nova.restart(only: ["host-b"], ["fault_create_machine": "first:2 internal"])
+            for uuid in [again, back] {
+                let number = try await nova.evacuate(uuid, to: "host-b")
+                try await nova.wait(uuid, migration: number, is: "failed", timeout: .seconds(150))
+                #expect(try await nova.wait(uuid, "error")["host"] == "host-a")
+            }
+            let number = try await nova.evacuate(again, to: "host-b")
+            try await nova.wait(again, migration: number, is: "done", timeout: .seconds(150))
+            #expect(try await nova.wait(again, "active")["host"] == "host-b")
+
+            try await nova.restart(only: ["host-a", "host-b"])
+            try await nova.wait(again, migration: number, is: "completed")
+            let shown = try await nova.wait(back, "stopped")
+            #expect(shown["host"] == "host-a" && shown["power_state"] == 4)
+            try await nova.ask("begin", ["uuid": .string(back), "task_state": "powering-on"])
+            try await nova.compute("start_instance", back)
+            try await nova.wait(back, "active")
+            for (uuid, host) in [(again, "host-b"), (back, "host-a")] {
+                #expect(try await nova.failure("get_diagnostics", uuid) == nil)
+                #expect(try await nova.show(uuid)["host"]?.stringValue == host)
+            }
+            // Neither host takes it for the other one's.
+            try await nova.restart(only: ["host-a", "host-b"])
+            try await eventually(timeout: .seconds(120), "it is where it was") {
+                let shown = try await nova.show(back)
+                return shown["host"] == "host-a" && shown["vm_state"] == "active"
+            }
+            #expect(nova.hasFiles(back, "host-a"))
+        }
+    }
+
     /// Whoever ends in the middle of it goes on with it.
     @Test func aCrashInTheMiddleIsNotTheEndOfIt() async throws {
         try await ControlPlane.run(conductor: true, cap: "6.1") { nova in

@@ -196,4 +196,42 @@ struct InterfaceTests {
             try await cloud.state("port").count == 1
         }
     }
+
+    /// The host dies when the machine has lost an interface, and the network service does not answer; another one is to
+    /// follow, a user's own.
+    @Test func aCrashOfADetachmentLosesNothing() async throws {
+        try await CloudTests.run { nova, cloud in
+            let uuid = try await CloudTests.build(nova, cloud, [["network_id": .string(CloudTests.network)]])
+            try await nova.wait(uuid, "active")
+            let first = try #require(try await Self.shown(nova, uuid).first)
+            try await Self.putPort(cloud)
+            try await nova.compute("attach_interface", uuid, Self.arguments(network: CloudTests.network))
+            try await nova.compute("attach_interface", uuid, Self.arguments(port: Self.given))
+            let made = try #require(try await Self.shown(nova, uuid).first { $0 != first && $0 != Self.given })
+            try await cloud.fail("DELETE", Self.ports, status: -1)
+            for port in [made, Self.given] {
+                try await nova.compute("detach_interface", uuid, ["port_id": .string(port)])
+                try await eventually(timeout: .seconds(120), "the first is to be removed") {
+                    try await cloud.count("DELETE", Self.ports) > 0
+                }
+            }
+            try await nova.daemon.kill()
+            #expect(try await Self.shown(nova, uuid).count == 3)
+            try await cloud.tell("release")
+            try await nova.daemon.start()
+            try await eventually(timeout: .seconds(120), "both are gone") {
+                let shown = try await Self.shown(nova, uuid)
+                let recorded = try await Self.recorded(nova, uuid)
+                return shown == [first] && recorded.isEmpty
+            }
+            let ports = try await cloud.state("port")
+            #expect(Set(ports.keys) == [first, Self.given])
+            #expect(ports[Self.given]?["device_id"] == "")
+            #expect(try await nova.show(uuid)["faults"] == .array([]))
+            // The machine has lost it: it can have it anew.
+            try await nova.compute("attach_interface", uuid, Self.arguments(port: Self.given))
+            #expect(try await Self.shown(nova, uuid) == [first, Self.given])
+            try await CloudTests.delete(nova, uuid)
+        }
+    }
 }

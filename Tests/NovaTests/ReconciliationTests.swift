@@ -47,6 +47,7 @@ import Testing
         #expect(try Self.decide("building", nil, .absent).atStart == .save(vmState: .error, powerState: nil))
         #expect(try Self.decide("active", "deleting", .absent).atStart == .request(.terminate))
         #expect(try Self.decide("active", nil, .absent).atStart == .nothing)
+        #expect(try Self.decide("error", nil, .absent).atStart == .takeBack)
     }
 
     @Test func theDatabaseHasTheSayAboutWhatIsToRun() throws {

@@ -5,24 +5,24 @@ import Testing
 /// Cold migrations and resizes as Nova asks for them, with a cloud's ports and allocations and Nova's own conductor.
 @Suite(.needsBroker, .needsNova, .serialized, .timeLimit(.minutes(15)))
 struct ResizeTests {
-    private static let larger: JSONValue = ["memory_mb": 256, "vcpus": 2, "root_gb": 2]
-    private static let patience = Duration.seconds(150)
+    static let larger: JSONValue = ["memory_mb": 256, "vcpus": 2, "root_gb": 2]
+    static let patience = Duration.seconds(150)
 
     /// A move that Nova's conductor has begun.
-    private struct Move: Sendable {
+    struct Move: Sendable {
         let instance: String
         let migration: Int64
         let uuid: String
     }
 
-    private static func run(
+    static func run(
         _ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void
     ) async throws {
         let options = ["nova": ["report_interval": "5", "update_resources_interval": "3"]]
         try await CloudTests.run(options, body)
     }
 
-    private static func boot(
+    static func boot(
         _ nova: ControlPlane,
         _ cloud: CloudServer,
         _ more: JSONObject = [:]
@@ -33,15 +33,19 @@ struct ResizeTests {
     }
 
     /// Has the conductor's part done, but for the allocations.
-    private static func move(
+    static func move(
         _ nova: ControlPlane,
         _ uuid: String,
         to host: String,
-        flavor: JSONValue? = nil
+        flavor: JSONValue? = nil,
+        alternates: [String] = []
     ) async throws -> Move {
         let answer = try await nova.ask(
             "resize",
-            ["uuid": .string(uuid), "dest": .string(host), "flavor": flavor ?? .null]
+            [
+                "uuid": .string(uuid), "dest": .string(host), "flavor": flavor ?? .null,
+                "alternates": .array(alternates.map(JSONValue.string)),
+            ]
         )
         return Move(
             instance: uuid,
@@ -51,7 +55,7 @@ struct ResizeTests {
     }
 
     /// Waits until the migration has one of these states, and the instance nothing to do.
-    private static func settled(_ states: [String], _ move: Move, _ nova: ControlPlane) async throws -> JSONValue {
+    static func settled(_ states: [String], _ move: Move, _ nova: ControlPlane) async throws -> JSONValue {
         var shown: JSONValue = .null
         do {
             try await eventually(timeout: patience, "migration \(states)") {
@@ -65,7 +69,7 @@ struct ResizeTests {
         return shown
     }
 
-    private static func flavors(_ nova: ControlPlane, _ uuid: String) async throws -> JSONValue {
+    static func flavors(_ nova: ControlPlane, _ uuid: String) async throws -> JSONValue {
         try await nova.ask("flavors", ["uuid": .string(uuid)])
     }
 
@@ -177,6 +181,86 @@ struct ResizeTests {
         }
     }
 
+    /// The network service takes its time to bind the port back.
+    @Test func aGuestThatGoesBackIsStartedWhenItsPortsAreBound() async throws {
+        try await Self.run { nova, cloud in
+            let uuid = try await Self.boot(nova, cloud)
+            let move = try await Self.move(nova, uuid, to: "host-b")
+            _ = try await Self.settled(["finished"], move, nova)
+            let before = try await cloud.count("PUT", "/network/v2.0/ports")
+            try await cloud.fail("PUT", "/network/v2.0/ports", status: -1)
+            try await nova.ask("revert", ["uuid": .string(uuid), "migration": .int(move.migration)])
+            try await eventually(timeout: Self.patience, "the port is to be bound") {
+                try await cloud.count("PUT", "/network/v2.0/ports") > before
+            }
+            for host in ["host-a", "host-b"] { #expect(try await Self.absence(nova, uuid, at: host) != nil) }
+            try await cloud.tell("release")
+            let shown = try await Self.settled(["reverted"], move, nova)
+            #expect(shown["vm_state"] == "active" && shown["host"] == "host-a" && shown["power_state"] == 1)
+            #expect(shown["faults"] == .array([]))
+            #expect(try await cloud.state("port").first?.value["binding:host_id"] == "host-a")
+        }
+    }
+
+    // MARK: - Real guests
+
+    private static let real = [
+        "DEFAULT": ["backend": "qemu", "resume_guests_state_on_host_boot": "false"],
+        "qemu": ["acceleration": "tcg", "machine_type": "pc", "disk_bus": "ide", "network": "user"],
+    ]
+
+    @Test(.enabled(if: QEMUProgram.isInstalled, "\(QEMUProgram.missing)"))
+    func realGuestsGrowAndGoBack() async throws {
+        try await ControlPlane.run(conductor: true, options: Self.real) { nova in
+            let size = 1 << 20
+            try TickGuest.writeDisk(nova.daemon.statePath + "/images/" + ControlPlane.imageID, size: size)
+            var image = ControlPlane.image.objectValue ?? [:]
+            image["size"] = .int(Int64(size))
+            image["checksum"] = .null
+            let uuid = try await nova.create(on: nil, ["image": .object(image)])
+            try await nova.ask("build", ["uuid": .string(uuid), "host": "host-a", "image": .object(image)])
+            try await nova.wait(uuid, "active")
+            try await Self.printed(nova, uuid, "ram=128 cpus=1", boots: 1)
+
+            // To another host, and back.
+            let first = try await Self.move(nova, uuid, to: "host-b", flavor: Self.larger)
+            #expect(try await Self.settled(["finished", "error"], first, nova)["host"] == "host-b")
+            try await Self.printed(nova, uuid, "ram=256 cpus=2", boots: 2)
+            #expect(try Self.rootSize(nova, uuid, on: "host-b") == 2 << 30)
+            try await nova.ask("revert", ["uuid": .string(uuid), "migration": .int(first.migration)])
+            #expect(try await Self.settled(["reverted"], first, nova)["host"] == "host-a")
+            try await Self.printed(nova, uuid, "ram=128 cpus=1", boots: 3)
+            #expect(try Self.rootSize(nova, uuid, on: "host-a") == 1 << 30)
+
+            // Where it is, for good.
+            let second = try await Self.move(nova, uuid, to: "host-a", flavor: Self.larger)
+            #expect(try await Self.settled(["finished", "error"], second, nova)["vm_state"] == "resized")
+            try await nova.ask("confirm", ["uuid": .string(uuid), "migration": .int(second.migration)])
+            #expect(try await Self.settled(["confirmed"], second, nova)["vm_state"] == "active")
+            try await Self.printed(nova, uuid, "ram=256 cpus=2", boots: 4)
+            #expect(try Self.rootSize(nova, uuid, on: "host-a") == 2 << 30)
+            #expect(try await nova.show(uuid)["faults"] == .array([]))
+            try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
+            try await nova.compute("terminate_instance", uuid, ["bdms": .array([])])
+            try await eventually(timeout: Self.patience, "it is deleted") {
+                try await nova.show(uuid)["deleted"] == true
+            }
+        }
+    }
+
+    /// Waits until the guest has come up so often, the last time with that.
+    private static func printed(_ nova: ControlPlane, _ uuid: String, _ text: String, boots: Int) async throws {
+        try await eventually(timeout: patience, "boot \(boots) with \(text)") {
+            let log = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
+            let starts = log?.split(whereSeparator: \.isNewline).filter { $0.contains("tickguest 1 ") } ?? []
+            return starts.count == boots && starts.last?.contains(text) == true
+        }
+    }
+
+    private static func rootSize(_ nova: ControlPlane, _ uuid: String, on host: String) throws -> Int {
+        try InstanceDisks.rootSize(in: nova.daemon.statePath + "/\(host)/instances/" + uuid)
+    }
+
     // MARK: - Crashes
 
     /// The class of what a host answers about a machine; `nil` when it runs there.
@@ -248,6 +332,64 @@ struct ResizeTests {
             let end = try await Self.settled(["confirmed"], third, nova)
             #expect(end["vm_state"] == "active")
             #expect(end["host"] == "host-b")
+        }
+    }
+
+    @Test func aCrashNeverLeavesAResizeOnTheSpotHalfDone() async throws {
+        try await Self.run { nova, cloud in
+            let slow: JSONObject = ["metadata": ["sim.delay.create_machine_ms": "2500"]]
+            let uuid = try await Self.boot(nova, cloud, slow)
+            func isOff() async throws {
+                try await eventually(timeout: Self.patience, "the machine is off") {
+                    try await Self.absence(nova, uuid, at: "host-a") != nil
+                }
+            }
+            func runs() async throws {
+                try await eventually(timeout: Self.patience, "the machine runs") {
+                    try await Self.absence(nova, uuid, at: "host-a") == nil
+                }
+            }
+            // The new machine is being made.
+            let first = try await Self.move(nova, uuid, to: "host-a", flavor: Self.larger)
+            try await isOff()
+            try await nova.daemon.kill()
+            try await nova.daemon.start()
+            let shown = try await Self.settled(["finished", "error"], first, nova)
+            if shown["migration"] == "finished" {
+                // It was faster than the kill.
+                try await nova.ask("revert", ["uuid": .string(uuid), "migration": .int(first.migration)])
+                _ = try await Self.settled(["reverted"], first, nova)
+            }
+            try await runs()
+            #expect(try await nova.show(uuid)["vm_state"] == "active")
+            let former = try await Self.flavors(nova, uuid)
+            #expect(former["memory_mb"] == 128 && former["flavor"] == "1" && former["new_flavor"]?.isNull == true)
+            // It is made, and nobody can be told.
+            let second = try await Self.move(nova, uuid, to: "host-a", flavor: Self.larger)
+            try await isOff()
+            try await nova.ask("conductor", ["serve": false])
+            try await runs()
+            try await nova.daemon.kill()
+            try await nova.ask("conductor", ["serve": true])
+            try await nova.daemon.start()
+            let resized = try await Self.settled(["finished", "error"], second, nova)
+            #expect(resized["vm_state"] == "resized" && resized["host"] == "host-a" && resized["power_state"] == 1)
+            #expect(try await Self.flavors(nova, uuid)["memory_mb"] == 256)
+            // Whatever the ends were at.
+            try await nova.ask("revert", ["uuid": .string(uuid), "migration": .int(second.migration)])
+            try await nova.daemon.kill()
+            try await nova.daemon.start()
+            #expect(try await Self.settled(["reverted"], second, nova)["vm_state"] == "active")
+            #expect(try await Self.flavors(nova, uuid)["memory_mb"] == 128)
+            let third = try await Self.move(nova, uuid, to: "host-a", flavor: Self.larger)
+            _ = try await Self.settled(["finished"], third, nova)
+            try await nova.ask("confirm", ["uuid": .string(uuid), "migration": .int(third.migration)])
+            try await nova.daemon.kill()
+            try await nova.daemon.start()
+            #expect(try await Self.settled(["confirmed"], third, nova)["vm_state"] == "active")
+            let latter = try await Self.flavors(nova, uuid)
+            #expect(latter["memory_mb"] == 256 && latter["flavor"] == "2" && latter["old_flavor"]?.isNull == true)
+            try await runs()
         }
     }
 }

@@ -158,7 +158,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # Placement
 
     def placement(self, parts, query, body):
-        if self.headers.get("OpenStack-API-Version") != "placement 1.36":
+        # Those that hosts and Nova's conductor ask for; what is told of allocations is the same in both.
+        if self.headers.get("OpenStack-API-Version") not in ("placement 1.28", "placement 1.36"):
             raise Refusal(406, "another version is expected")
         providers, allocations = kept["provider"], kept["allocation"]
         if parts[0] == "traits":
@@ -271,6 +272,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def network(self, parts, query, body):
         if parts[0] != "v2.0":
             raise Refusal(404, "no such version")
+        if parts[1] == "extensions":
+            return 200, {"extensions": []}, {}
         kind = {"ports": "port", "networks": "network", "subnets": "subnet"}.get(parts[1])
         if kind is None:
             raise Refusal(404, "The resource could not be found.")

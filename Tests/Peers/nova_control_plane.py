@@ -6,7 +6,8 @@ One command a line, one answer each; casts are answered when they are sent. An "
     {"op": "create", "host": "host-a", "image": {…}}                 a record of an instance, as the API leaves it
     {"op": "begin", "uuid": …, "task_state": "powering-off"}        what the API writes before it sends a request
     {"op": "compute", "method": "stop_instance", "uuid": …, "args": {…}}    ComputeAPI's method of that name
-    {"op": "build", "uuid": …, "host": "host-a"}                    what the conductor sends for a new instance
+    {"op": "build", "uuid": …, "host": "host-a"}                    what the conductor sends for a new instance; further
+                                                                    hosts to try are "alternates"
     {"op": "probe", "host": …}                                      all methods of the client, without arguments
     {"op": "start", "method": …, "uuid": …, "args": {…}}            the same without waiting for an answer
     {"op": "connect", "uuid": …, "volume": …, "connection": {…}}    what the API writes down of a volume
@@ -32,7 +33,7 @@ One command a line, one answer each; casts are answered when they are sent. An "
 
 A value in "args" that is "instance" stands for the object. --cap is [upgrade_levels] compute. With --service the
 conductor is Nova's own service in another process, killed rather than stopped, and notes nothing; otherwise its methods
-run here.
+run here. With --cloud it knows the services of cloud_services.py.
 """
 
 import argparse
@@ -205,7 +206,25 @@ class ControlPlane:
     def action(self, context, uuid, name):
         objects.InstanceAction.action_start(context, uuid, name)
 
-    def op_build(self, uuid, host, image=None, injected_files=(), admin_password="pAss", networks=()):
+    def limits(self):
+        return objects.SchedulerLimits(memory_mb=None, numa_topology=None, disk_gb=None, vcpu=None)
+
+    def selections(self, context, hosts):
+        """Hosts as the scheduler names them, with what an instance takes of each."""
+        cell = [each for each in objects.CellMappingList.get_all(context) if not each.is_cell0()][0]
+        found = []
+        for host in hosts:
+            node = objects.ComputeNode.get_first_node_by_host_for_old_compat(context, host)
+            found.append(objects.Selection(
+                compute_node_uuid=node.uuid, service_host=host, nodename=host, cell_uuid=cell.uuid, limits=None,
+                allocation_request=json.dumps({"allocations": {node.uuid: {"resources": {"VCPU": 1}}}}),
+                allocation_request_version="1.36", availability_zone="nova",
+            ))
+        return found
+
+    def op_build(
+        self, uuid, host, image=None, injected_files=(), admin_password="pAss", networks=(), alternates=(), retry=True
+    ):
         context = self.context()
         self.action(context, uuid, "create")
         instance = self.instance(
@@ -214,19 +233,20 @@ class ControlPlane:
         spec = objects.RequestSpec(
             context, instance_uuid=uuid, project_id=PROJECT, user_id=USER, num_instances=1, flavor=instance.flavor,
             image=objects.ImageMeta.from_dict(image or {}), availability_zone=None, ignore_hosts=None,
-            force_hosts=None, force_nodes=None, retry=None, limits=objects.SchedulerLimits(), instance_group=None,
+            force_hosts=None, force_nodes=None, retry=None, limits=self.limits(), instance_group=None,
             requested_destination=None, scheduler_hints={}, security_groups=objects.SecurityGroupList(objects=[]),
             pci_requests=objects.InstancePCIRequests(requests=[]), numa_topology=None, requested_resources=[],
         )
         spec.create()
         self.compute.build_and_run_instance(
-            context, instance, host, image or {}, spec, {"retry": {"num_attempts": 1, "hosts": [[host, host]]}, "limits": {}},
+            context, instance, host, image or {}, spec,
+            {"retry": {"num_attempts": 1, "hosts": [[host, host]]}, "limits": {}} if retry else {"limits": {}},
             admin_password=admin_password, injected_files=list(injected_files),
             requested_networks=objects.NetworkRequestList(objects=[
                 objects.NetworkRequest(context, **wish) for wish in networks
             ]), security_groups=["default"],
-            block_device_mapping=objects.BlockDeviceMappingList.get_by_instance_uuid(context, uuid), node=host, limits={}, host_list=[],
-            accel_uuids=[],
+            block_device_mapping=objects.BlockDeviceMappingList.get_by_instance_uuid(context, uuid), node=host, limits={},
+            host_list=self.selections(context, alternates), accel_uuids=[],
         )
         return {"request": context.request_id}
 
@@ -287,7 +307,7 @@ class ControlPlane:
                 answers[name] = getattr(error, "exc_type", None) or type(error).__name__
         return {"answers": answers}
 
-    def op_resize(self, uuid, dest, flavor=None, clean_shutdown=False):
+    def op_resize(self, uuid, dest, flavor=None, clean_shutdown=False, alternates=()):
         """The conductor's part of a resize, or with the flavor that the instance has, of a cold migration."""
         context = self.context()
         self.action(context, uuid, "resize" if flavor else "migrate")
@@ -299,7 +319,7 @@ class ControlPlane:
                 setattr(wanted, name, value)
         wanted.obj_reset_changes()
         migration = objects.Migration(
-            context, source_compute=instance.host, source_node=instance.node, status="accepted",
+            context, source_compute=instance.host, source_node=instance.node, status="pre-migrating",
             migration_type="resize" if flavor else "migration", instance_uuid=uuid, old_instance_type_id=instance.flavor.id,
             new_instance_type_id=wanted.id, hidden=False, cross_cell_move=False, uuid=uuidutils.generate_uuid(), user_id=USER,
             project_id=PROJECT,
@@ -310,7 +330,7 @@ class ControlPlane:
         spec = objects.RequestSpec.get_by_instance_uuid(context, uuid)
         self.compute.prep_resize(
             context, instance, spec.image, wanted, dest, migration, spec, {"retry": {"num_attempts": 1, "hosts": []}, "limits": {}},
-            dest, clean_shutdown, [],
+            dest, clean_shutdown, self.selections(context, alternates),
         )
         return {"migration": migration.id, "uuid": migration.uuid}
 
@@ -361,7 +381,7 @@ class ControlPlane:
         migration.create()
         instance.task_state = "migrating"
         instance.save(expected_task_state=[None])
-        limits = objects.SchedulerLimits(memory_mb=None, numa_topology=None, disk_gb=None, vcpu=None)
+        limits = self.limits()
         try:
             data = self.compute.check_can_live_migrate_destination(
                 context, instance, dest, block_migration, None, migration, limits
@@ -543,6 +563,7 @@ def main():
     parser.add_argument("--directory", required=True, help="for the database")
     parser.add_argument("--cap", help="[upgrade_levels] compute")
     parser.add_argument("--service", action="store_true", help="run Nova's own conductor")
+    parser.add_argument("--cloud", help="where the cloud's other services are")
     parser.add_argument("--notifications", action="store_true", help="send, and listen to, versioned notifications")
     parser.add_argument("--conductor", action="store_true", help="answer on the conductor's topic")
     parsed = parser.parse_args()
@@ -555,8 +576,15 @@ def main():
         text.write("sqlite_synchronous = false\n")
         text.write("[api_database]\nconnection = sqlite:///%s/api.sqlite?timeout=60\n" % parsed.directory)
         text.write("sqlite_synchronous = false\n")
-        # There is none; the conductor wants to know where it would be.
-        text.write("[placement]\nauth_type = none\nendpoint = http://127.0.0.1:9\n")
+        if parsed.cloud:
+            for group in ["placement", "neutron"]:
+                path = {"placement": "placement", "neutron": "network"}[group]
+                text.write("[%s]\nauth_type = v3password\nauth_url = %s/identity/v3\n" % (group, parsed.cloud))
+                text.write("username = nova\npassword = se/cr et\nuser_domain_name = Default\nproject_name = service\n")
+                text.write("project_domain_name = Default\nendpoint_override = %s/%s\n" % (parsed.cloud, path))
+        else:
+            # There is none; the conductor wants to know where it would be.
+            text.write("[placement]\nauth_type = none\nendpoint = http://127.0.0.1:9\n")
         text.write("[oslo_messaging_notifications]\ndriver = %s\n" % ("messagingv2" if parsed.notifications else "noop"))
         text.write("[notifications]\nnotification_format = versioned\nnotify_on_state_change = vm_and_task_state\n")
         if parsed.cap:

@@ -28,8 +28,10 @@ package struct CloudServer: Sendable {
         }
     }
 
+    package var address: String { "http://127.0.0.1:\(port)" }
+
     /// The identity service.
-    package var authURL: String { "http://127.0.0.1:\(port)/identity" }
+    package var authURL: String { address + "/identity" }
 
     /// A `nova.conf`'s groups for it.
     package var options: [String: [String: String]] {

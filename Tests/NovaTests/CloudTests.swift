@@ -23,6 +23,7 @@ struct CloudTests {
     /// Runs hosts and cloud; `options` go over those of both.
     static func run(
         _ more: [String: [String: String]] = [:],
+        release: NovaRelease = .nova34,
         _ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void
     ) async throws {
         try await CloudServer.run { cloud in
@@ -47,7 +48,7 @@ struct CloudTests {
                 options[group]?.merge(["status_code_retries": "1", "connect_retries": "1"]) { $1 }
             }
             for (group, values) in more { options[group, default: [:]].merge(values) { $1 } }
-            try await ControlPlane.run(conductor: true, service: true, options: options) { nova in
+            try await ControlPlane.run(release, conductor: true, service: true, options: options) { nova in
                 try await body(nova, cloud)
             }
         }

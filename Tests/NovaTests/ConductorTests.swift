@@ -13,8 +13,9 @@ struct ConductorTests {
         return saves.filter { $0["object"] == "Instance" }
     }
 
-    @Test func bootAndDeleteAreSavedStepByStep() async throws {
-        try await ControlPlane.run(conductor: true) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func bootAndDeleteAreSavedStepByStep(release: NovaRelease) async throws {
+        try await ControlPlane.run(release, conductor: true) { nova in
             let uuid = try await nova.boot()
             let boot = try await Self.instanceSaves(nova)
             #expect(boot.map { $0["method"]?.stringValue } == ["save", "save"])
@@ -46,8 +47,9 @@ struct ConductorTests {
         }
     }
 
-    @Test func powerOperationsEndInTheStateThatUsersSee() async throws {
-        try await ControlPlane.run(conductor: true) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func powerOperationsEndInTheStateThatUsersSee(release: NovaRelease) async throws {
+        try await ControlPlane.run(release, conductor: true) { nova in
             let uuid = try await nova.boot()
             _ = try await nova.saves()
             for (method, arguments, task, state, power) in [
@@ -74,8 +76,9 @@ struct ConductorTests {
         }
     }
 
-    @Test func whatFailsLeavesNoInstanceInATaskState() async throws {
-        try await ControlPlane.run(conductor: true) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func whatFailsLeavesNoInstanceInATaskState(release: NovaRelease) async throws {
+        try await ControlPlane.run(release, conductor: true) { nova in
             // Nothing of it is on the host.
             let uuid = try await nova.create(on: "host-a")
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "powering-off"])

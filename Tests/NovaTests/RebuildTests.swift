@@ -27,8 +27,10 @@ struct RebuildTests {
         try await nova.ask("rebuild", ["uuid": .string(uuid), "image": ["id": .string(image)]])
     }
 
-    @Test func anInstanceIsMadeAnewFromAnotherImage() async throws {
-        try await ControlPlane.run(conductor: true, options: ["nova": ["shutdown_timeout": "1"]]) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func anInstanceIsMadeAnewFromAnotherImage(release: NovaRelease) async throws {
+        let options = ["nova": ["shutdown_timeout": "1"]]
+        try await ControlPlane.run(release, conductor: true, options: options) { nova in
             try Self.prepare(nova)
             let uuid = try await nova.boot(on: "host-a", ["network": [Self.port]])
             let before = try Self.disks(nova, uuid)

@@ -16,10 +16,11 @@ struct ResizeTests {
     }
 
     private static func run(
+        _ release: NovaRelease = .nova34,
         _ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void
     ) async throws {
         let options = ["nova": ["report_interval": "5", "update_resources_interval": "3"]]
-        try await CloudTests.run(options, body)
+        try await CloudTests.run(options, release: release, body)
     }
 
     private static func boot(
@@ -71,8 +72,9 @@ struct ResizeTests {
 
     // MARK: - Confirmed
 
-    @Test func resizesAndMigrationsAreConfirmed() async throws {
-        try await Self.run { nova, cloud in
+    @Test(arguments: await NovaRelease.available())
+    func resizesAndMigrationsAreConfirmed(release: NovaRelease) async throws {
+        try await Self.run(release) { nova, cloud in
             let uuid = try await Self.boot(nova, cloud)
             try await Self.refused(nova, cloud, uuid)
             // On the same host, and to another.

@@ -31,8 +31,11 @@ struct ConductorTests {
             #expect(active["host"] == "host-a")
             #expect(active["node"] == "host-a")
             #expect(active["power_state"] == 1)
-            #expect(active["events"]?.arrayValue?.first?["result"] == "Success")
-            #expect(active["events"]?.arrayValue?.first?["event"] == "compute__do_build_and_run_instance")
+            // What users are told is written after the state.
+            try await eventually(timeout: .seconds(120), "the event has ended") {
+                let event = try await nova.show(uuid)["events"]?.arrayValue?.first
+                return event?["result"] == "Success" && event?["event"] == "compute__do_build_and_run_instance"
+            }
 
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
             try await nova.compute("terminate_instance", uuid, ["bdms": .array([])])

@@ -245,7 +245,7 @@ struct ControlPlane: Sendable {
         _ uuid: String,
         migration: Int64,
         is status: String,
-        timeout: Duration = .seconds(40)
+        timeout: Duration = .seconds(120)
     ) async throws {
         try await eventually(timeout: timeout, "migration is \(status)") {
             try await show(uuid, migration: migration)["migration"]?.stringValue == status

@@ -3,13 +3,13 @@ import TestSupport
 import Testing
 
 /// Cold migrations and resizes as Nova asks for them, with a cloud's ports and allocations and Nova's own conductor.
-@Suite(.needsBroker, .needsNova, .serialized, .timeLimit(.minutes(15)))
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(15)))
 struct ResizeTests {
     private static let larger: JSONValue = ["memory_mb": 256, "vcpus": 2, "root_gb": 2]
     private static let patience = Duration.seconds(150)
 
     /// A move that Nova's conductor has begun.
-    private struct Move: Sendable {
+    struct Move: Sendable {
         let instance: String
         let migration: Int64
         let uuid: String
@@ -34,7 +34,7 @@ struct ResizeTests {
     }
 
     /// Has the conductor's part done, but for the allocations.
-    private static func move(
+    static func move(
         _ nova: ControlPlane,
         _ uuid: String,
         to host: String,
@@ -52,7 +52,7 @@ struct ResizeTests {
     }
 
     /// Waits until the migration has one of these states, and the instance nothing to do.
-    private static func settled(_ states: [String], _ move: Move, _ nova: ControlPlane) async throws -> JSONValue {
+    static func settled(_ states: [String], _ move: Move, _ nova: ControlPlane) async throws -> JSONValue {
         var shown: JSONValue = .null
         do {
             try await eventually(timeout: patience, "migration \(states)") {

@@ -6,6 +6,7 @@ that works with eventlet, as those of Nova 26, has to be another interpreter: no
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -66,10 +67,11 @@ def fill_databases(directory, url):
     rpc.init(CONF)
     main_db.configure(CONF)
     api_db.configure(CONF)
-    cell0 = sqlalchemy.create_engine("sqlite:///%s/cell0.sqlite" % directory)
-    for engine, models in [(main_db.get_engine(), main_models), (cell0, main_models), (api_db.get_engine(), api_models)]:
+    for engine, models in [(main_db.get_engine(), main_models), (api_db.get_engine(), api_models)]:
         with engine.begin() as connection:
             models.BASE.metadata.create_all(connection)
+        engine.dispose()
+    shutil.copy(directory + "/nova.sqlite", directory + "/cell0.sqlite")
     context = nova_context.get_admin_context()
     for name, uuid, url, file in [("cell0", CELL0, "none:///", "cell0"), ("cell1", uuidutils.generate_uuid(), url, "nova")]:
         objects.CellMapping(

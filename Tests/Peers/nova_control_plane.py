@@ -24,7 +24,7 @@ One command a line, one answer each; casts are answered when they are sent. An "
     {"op": "discover"}                                              what an operator does to let hosts be scheduled to
     {"op": "alter", "uuid": …, "fields": {…}}                       changes a record as if nobody cared
     {"op": "vanish", "uuid": …}                                     the API deletes the instance of a host that is away
-    {"op": "event", "uuid": …, "port": …, "status": "completed"}    network-vif-plugged, as the API passes it on
+    {"op": "event", "uuid": …, "port": …, "status": "completed"}    network-vif-plugged, or another "name", as the API does
     {"op": "heard"}                                                 versioned notifications since the last time (--notifications)
     {"op": "check", "payload": …}                                   what of a notification's payload is not as Nova's
     {"op": "payload", "uuid": …, "request": …}                      what Nova itself would tell of an action on an instance
@@ -487,11 +487,9 @@ class ControlPlane:
         self.instance(self.context(), uuid).destroy()
         return {}
 
-    def op_event(self, uuid, port, status):
+    def op_event(self, uuid, port, status, name="network-vif-plugged"):
         context = self.context()
-        event = objects.InstanceExternalEvent(
-            context, instance_uuid=uuid, name="network-vif-plugged", tag=port, status=status, data={}
-        )
+        event = objects.InstanceExternalEvent(context, instance_uuid=uuid, name=name, tag=port, status=status, data={})
         self.compute.external_instance_event(context, [self.instance(context, uuid)], [event])
         return {}
 

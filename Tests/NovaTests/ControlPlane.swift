@@ -207,6 +207,14 @@ struct ControlPlane: Sendable {
         return shown
     }
 
+    /// Waits until an instance's console has so many lines: a guest may take its time to write them.
+    func waitForConsole(_ uuid: String, lines: Int = 1) async throws {
+        try await eventually(timeout: .seconds(120), "\(lines) lines of the console") {
+            let text = try await compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
+            return (text?.split(separator: "\n").count ?? 0) >= lines
+        }
+    }
+
     /// A running instance, booted as Nova's conductor boots one.
     func boot(on host: String = "host-a", _ more: JSONObject = [:]) async throws -> String {
         let uuid = try await create(on: nil, more)

@@ -49,8 +49,7 @@ struct RebuildTests {
             // Another disk, and no other than that.
             let after = try Self.disks(nova, uuid)
             #expect(before.count == 1 && after.count == 1 && before != after)
-            let text = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
-            #expect((text?.split(separator: "\n").count ?? 0) >= 6)
+            try await nova.waitForConsole(uuid, lines: 6)
 
             // What was off stays off, and a second round makes room for itself.
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "powering-off"])

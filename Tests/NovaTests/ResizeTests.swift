@@ -110,8 +110,7 @@ struct ResizeTests {
                 #expect(after["old_vm_state"]?.isNull == true)
                 #expect(after["context"]?.isNull == true)
             }
-            let log = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
-            #expect(log?.isEmpty == false)
+            try await nova.waitForConsole(uuid)
             try await CloudTests.delete(nova, uuid)
             #expect(try await cloud.state("port").isEmpty)
         }

@@ -165,7 +165,9 @@ extension NovaMethods {
                 try await operations.detachInterface(uuid, id: id, OperationContext())
             }
             try await conductor?.dropInterface(id, context: context)
-            try await cloud.refreshes.lane(instance.uuid).run { try await replace(id, by: nil, instance, context) }
+            _ = try await cloud.refreshes.lane(instance.uuid).run {
+                try await replace(id, by: nil, instance, context)
+            }
         } catch {
             logger.error(
                 "interface of a failed request not detached",
@@ -209,18 +211,24 @@ extension NovaMethods {
     }
 
     /// Writes down one interface of an instance anew, or that it is gone. In the instance's lane only.
-    private func replace(
+    ///
+    /// - Returns: whether that was not written down already.
+    @discardableResult
+    func replace(
         _ id: String,
         by vif: JSONValue?,
         _ instance: NovaInstance,
         _ context: JSONObject
-    ) async throws {
-        guard let conductor, let present = try await conductor.instance(instance.uuid, context: context) else { return }
+    ) async throws -> Bool {
+        guard let conductor, let present = try await conductor.instance(instance.uuid, context: context) else {
+            return false
+        }
         let before = try present.networkInfo()
         var interfaces = before.filter { $0["id"]?.stringValue != id }
         if let vif { interfaces.append(vif) }
-        guard interfaces != before else { return }
+        guard interfaces != before else { return false }
         try await conductor.saveNetworkInfo(interfaces, of: instance, context: context)
+        return true
     }
 
     // MARK: - After a crash

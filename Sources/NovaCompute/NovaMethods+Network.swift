@@ -254,12 +254,13 @@ extension NovaMethods {
         notePlugged(events)
         for value in arguments["instances"]?.arrayValue ?? [] {
             let instance = try NovaInstance(value)
-            let isConcerned = events.contains { event in
-                let data = event["nova_object.data"]
-                return data?["instance_uuid"]?.stringValue == instance.uuid
-                    && data?["name"]?.stringValue?.hasPrefix("network-") == true
+            guard instance.host == host else { continue }
+            for port in Self.deletedPorts(events, of: instance.uuid) {
+                await detachDeleted(port, instance, arguments.context)
             }
-            if isConcerned, instance.host == host { changed[instance.uuid] = instance }
+            if events.contains(where: { Self.isNetworkChange($0, of: instance.uuid) }) {
+                changed[instance.uuid] = instance
+            }
         }
         for instance in changed.values { await refreshNetworkInfo(instance, arguments.context) }
     }

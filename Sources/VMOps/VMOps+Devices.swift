@@ -97,6 +97,11 @@ extension VMOps {
         }
     }
 
+    /// Whether an instance of this host has an interface, as far as is known without asking the machine.
+    package func hasInterface(_ uuid: InstanceUUID, id: String) -> Bool {
+        instance(uuid)?.record.interfaces.contains { $0.id == id } ?? false
+    }
+
     /// What the way back of a resize brings has the devices of before, so they stay until that is settled.
     func requireNotResized(_ instance: Instance, _ method: String) throws {
         guard let role = instance.record.move?.role, [.resized, .confirming, .reverting].contains(role) else { return }

@@ -8,7 +8,7 @@ import Testing
 struct CloudTests {
     static let network = "5f0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
     static let subnet = "6a0d3a11-4d4e-4c0a-8c0d-0d0a8f1f2b3c"
-    private static let imageID = "9d5f0f6e-2c8c-4cbe-9c2a-5a0f7c5f1b11"
+    static let imageID = "9d5f0f6e-2c8c-4cbe-9c2a-5a0f7c5f1b11"
     private static let snapshotID = "0b1c7d52-9f0f-4e0e-8a5e-64a1d0f2c3d4"
     // Not kept: the leak detection does not see what a `Data` alone holds.
     private static var content: Data { Data(count: 1 << 16) }
@@ -23,6 +23,8 @@ struct CloudTests {
     /// Runs hosts and cloud; `options` go over those of both.
     static func run(
         _ more: [String: [String: String]] = [:],
+        release: NovaRelease = .nova34,
+        notifications: Bool = false,
         _ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void
     ) async throws {
         try await CloudServer.run { cloud in
@@ -47,7 +49,14 @@ struct CloudTests {
                 options[group]?.merge(["status_code_retries": "1", "connect_retries": "1"]) { $1 }
             }
             for (group, values) in more { options[group, default: [:]].merge(values) { $1 } }
-            try await ControlPlane.run(conductor: true, service: true, options: options, cloud: cloud) { nova in
+            try await ControlPlane.run(
+                release,
+                conductor: true,
+                service: true,
+                notifications: notifications,
+                options: options,
+                cloud: cloud
+            ) { nova in
                 try await body(nova, cloud)
             }
         }

@@ -5,8 +5,9 @@ import Testing
 /// Nova's client of the compute RPC drives hosts that know of no conductor.
 @Suite(.needsBroker, .needsNova, .timeLimit(.minutes(20)))
 struct ComputeAPITests {
-    @Test func drivesAHostWithoutAConductor() async throws {
-        try await ControlPlane.run(conductor: false) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func drivesAHostWithoutAConductor(release: NovaRelease) async throws {
+        try await ControlPlane.run(release, conductor: false) { nova in
             let uptime = try await nova.compute("get_host_uptime", nil, ["host": "host-a"])["result"]?.stringValue
             #expect(uptime?.contains("load average") == true)
             let enabled = try await nova.compute("set_host_enabled", nil, ["enabled": false, "host": "host-a"])
@@ -54,8 +55,9 @@ struct ComputeAPITests {
         }
     }
 
-    @Test func failuresArriveAsTheExceptionsThatTheAPIExpects() async throws {
-        try await ControlPlane.run(conductor: false) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func failuresArriveAsTheExceptionsThatTheAPIExpects(release: NovaRelease) async throws {
+        try await ControlPlane.run(release, conductor: false) { nova in
             let uuid = try await nova.create(on: "host-a")
             for (method, arguments, name) in [
                 ("get_console_output", ["tail_length": 5], "InstanceNotFound"),

@@ -13,8 +13,9 @@ struct ConductorTests {
         return saves.filter { $0["object"] == "Instance" }
     }
 
-    @Test func bootAndDeleteAreSavedStepByStep() async throws {
-        try await ControlPlane.run(conductor: true) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func bootAndDeleteAreSavedStepByStep(release: NovaRelease) async throws {
+        try await ControlPlane.run(release, conductor: true) { nova in
             let uuid = try await nova.boot()
             let boot = try await Self.instanceSaves(nova)
             #expect(boot.map { $0["method"]?.stringValue } == ["save", "save"])
@@ -30,8 +31,11 @@ struct ConductorTests {
             #expect(active["host"] == "host-a")
             #expect(active["node"] == "host-a")
             #expect(active["power_state"] == 1)
-            #expect(active["events"]?.arrayValue?.first?["result"] == "Success")
-            #expect(active["events"]?.arrayValue?.first?["event"] == "compute__do_build_and_run_instance")
+            // What users are told is written after the state.
+            try await eventually(timeout: .seconds(120), "the event has ended") {
+                let event = try await nova.show(uuid)["events"]?.arrayValue?.first
+                return event?["result"] == "Success" && event?["event"] == "compute__do_build_and_run_instance"
+            }
 
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "deleting"])
             try await nova.compute("terminate_instance", uuid, ["bdms": .array([])])
@@ -46,8 +50,9 @@ struct ConductorTests {
         }
     }
 
-    @Test func powerOperationsEndInTheStateThatUsersSee() async throws {
-        try await ControlPlane.run(conductor: true) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func powerOperationsEndInTheStateThatUsersSee(release: NovaRelease) async throws {
+        try await ControlPlane.run(release, conductor: true) { nova in
             let uuid = try await nova.boot()
             _ = try await nova.saves()
             for (method, arguments, task, state, power) in [
@@ -74,8 +79,9 @@ struct ConductorTests {
         }
     }
 
-    @Test func whatFailsLeavesNoInstanceInATaskState() async throws {
-        try await ControlPlane.run(conductor: true) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func whatFailsLeavesNoInstanceInATaskState(release: NovaRelease) async throws {
+        try await ControlPlane.run(release, conductor: true) { nova in
             // Nothing of it is on the host.
             let uuid = try await nova.create(on: "host-a")
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "powering-off"])

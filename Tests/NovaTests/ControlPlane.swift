@@ -17,6 +17,7 @@ struct ControlPlane: Sendable {
     /// All of them at once would be a load that no machine is meant to bear.
     private static let turns = Turns(4)
 
+    let release: NovaRelease
     let daemon: DaemonProcess
     private let process: LineProcess
 
@@ -34,6 +35,7 @@ struct ControlPlane: Sendable {
     /// Runs both while `body` runs.
     ///
     /// - Parameters:
+    ///   - release: the version of Nova.
     ///   - conductor: whether there is one, and whether the daemon knows of it. It consists of Nova's methods, and notes
     ///     what it is asked.
     ///   - service: It is Nova's own service instead.
@@ -42,6 +44,7 @@ struct ControlPlane: Sendable {
     ///   - sharesStorage: whether the hosts have their instances at one place.
     ///   - cloud: the services that the conductor knows.
     static func run(
+        _ release: NovaRelease = .nova34,
         conductor: Bool,
         service: Bool = false,
         cap: String? = nil,
@@ -51,13 +54,16 @@ struct ControlPlane: Sendable {
         cloud: CloudServer? = nil,
         _ body: @escaping @Sendable (ControlPlane) async throws -> Void
     ) async throws {
-        let python = try await NovaEnvironment.python()
+        let python = try await release.python()
         await turns.enter()
         defer { turns.leave() }
         var settings = DaemonSettings()
         settings.options["nova"] = conductor ? ["conductor": "rpc"] : ["compute_api": "true"]
         settings.options["simulated"] = ["boot_lines": "3"]
-        if service { settings.options["nova"]?.merge(["service_version": "74", "report_interval": "0.5"]) { $1 } }
+        if service {
+            settings.options["nova"]?["service_version"] = "\(release.serviceVersion)"
+            settings.options["nova"]?["report_interval"] = "0.5"
+        }
         for (group, values) in options { settings.options[group, default: [:]].merge(values) { $1 } }
         try await DaemonProcess.run(
             settings,
@@ -84,7 +90,7 @@ struct ControlPlane: Sendable {
                     _ = try await process.readLine(timeout: .seconds(120))
                     // A host waits for its conductor.
                     if conductor { try await daemon.waitForService() }
-                    try await body(ControlPlane(daemon: daemon, process: process))
+                    try await body(ControlPlane(release: release, daemon: daemon, process: process))
                 }
             }
         }
@@ -204,6 +210,14 @@ struct ControlPlane: Sendable {
         return shown
     }
 
+    /// Waits until an instance's console has so many lines: a guest may take its time to write them.
+    func waitForConsole(_ uuid: String, lines: Int = 1) async throws {
+        try await eventually(timeout: .seconds(120), "\(lines) lines of the console") {
+            let text = try await compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
+            return (text?.split(separator: "\n").count ?? 0) >= lines
+        }
+    }
+
     /// A running instance, booted as Nova's conductor boots one.
     func boot(on host: String = "host-a", _ more: JSONObject = [:]) async throws -> String {
         let uuid = try await create(on: nil, more)
@@ -242,7 +256,7 @@ struct ControlPlane: Sendable {
         _ uuid: String,
         migration: Int64,
         is status: String,
-        timeout: Duration = .seconds(40)
+        timeout: Duration = .seconds(120)
     ) async throws {
         try await eventually(timeout: timeout, "migration is \(status)") {
             try await show(uuid, migration: migration)["migration"]?.stringValue == status

@@ -45,10 +45,7 @@ struct EvacuationTests {
                 #expect(shown["events"]?.arrayValue?.contains { $0["event"] == "compute_rebuild_instance" } == true)
             }
             // The log goes on where it was: the guest has booted twice.
-            try await eventually(timeout: .seconds(120), "lines of both boots") {
-                let text = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]
-                return (text?.stringValue?.split(separator: "\n").count ?? 0) >= 6
-            }
+            try await nova.waitForConsole(uuid, lines: 6)
 
             // The old host gives way, and says that it has taken note.
             try await nova.restart(only: ["host-a", "host-b"])

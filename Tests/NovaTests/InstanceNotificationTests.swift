@@ -1,3 +1,4 @@
+import Foundation
 import NovaObjects
 import Support
 import TestSupport
@@ -38,11 +39,12 @@ struct InstanceNotificationTests {
         _ nova: ControlPlane,
         _ ear: Ear,
         for event: String,
-        _ uuid: String
+        _ uuid: String,
+        times: Int = 1
     ) async throws -> JSONValue {
         try await eventually(timeout: .seconds(120), "\(event) is heard") {
             try await ear.take(nova)
-            return await ear.events(uuid).contains(event)
+            return await ear.events(uuid).count { $0 == event } >= times
         }
         return try #require(await ear.about(uuid).last { $0["event"]?.stringValue == event })
     }
@@ -134,7 +136,9 @@ struct InstanceNotificationTests {
 
     private static func migrate(_ nova: ControlPlane, _ ear: Ear, _ uuid: String) async throws {
         try await nova.ask("migrate", ["uuid": .string(uuid), "dest": "host-b"])
-        _ = try await wait(nova, ear, for: "instance.live_migration_post.end", uuid)
+        for event in ["instance.live_migration_post_dest.end", "instance.live_migration_post.end"] {
+            _ = try await wait(nova, ear, for: event, uuid)
+        }
         #expect(
             await ear.events(uuid, by: "host-a").suffix(2) == [
                 "instance.live_migration_post.start", "instance.live_migration_post.end",
@@ -146,6 +150,98 @@ struct InstanceNotificationTests {
                 "instance.live_migration_post_dest.start", "instance.live_migration_post_dest.end",
             ]
         )
+    }
+
+    // MARK: - Devices, rebuilds and moves
+
+    @Test func devicesRebuildsAndMovesAreToldToo() async throws {
+        try await withTemporaryDirectory { directory in
+            let file = directory + "/volume"
+            try Data(count: 8 << 20).write(to: URL(filePath: file))
+            var options = Self.options
+            options["limits"] = ["volume_paths": directory]
+            options["nova"] = ["shutdown_timeout": "1"]
+            try await CloudTests.run(options, notifications: true) { nova, cloud in
+                let ear = Ear()
+                let uuid = try await CloudTests.build(nova, cloud, [["network_id": .string(CloudTests.network)]])
+                try await nova.wait(uuid, "active")
+                _ = try await Self.wait(nova, ear, for: "instance.create.end", uuid)
+                try await Self.devices(nova, ear, uuid, file)
+                try await nova.ask("rebuild", ["uuid": .string(uuid), "image": ["id": .string(CloudTests.imageID)]])
+                let rebuilt = try await Self.wait(nova, ear, for: "instance.rebuild.end", uuid)
+                #expect(rebuilt["payload"]?["nova_object.name"] == "InstanceActionRebuildPayload")
+                #expect(rebuilt["payload"]?["nova_object.data"]?["state"] == "active")
+                let expected = [
+                    "create.start", "create.end", "interface_attach.start", "interface_attach.end",
+                    "interface_attach.start", "interface_attach.error", "interface_detach.start",
+                    "interface_detach.end",
+                    "volume_attach.start", "volume_attach.end", "volume_detach.start", "volume_detach.end",
+                    "rebuild.start", "rebuild.end",
+                ]
+                // Errors come by another queue.
+                let told = await ear.events(uuid).filter { $0 != "instance.interface_attach.error" }
+                #expect(told == expected.filter { $0 != "interface_attach.error" }.map { "instance." + $0 })
+                try await Self.moves(nova, cloud, ear, uuid)
+                let wrong = await ear.heard.filter { $0["complaints"] != .array([]) }
+                #expect(wrong.isEmpty, "\(wrong)")
+            }
+        }
+    }
+
+    private static func devices(_ nova: ControlPlane, _ ear: Ear, _ uuid: String, _ file: String) async throws {
+        let arguments = InterfaceTests.arguments(network: CloudTests.network)
+        let answer = try await nova.compute("attach_interface", uuid, arguments, action: "test")
+        let port = try #require(answer["result"]?["id"]?.stringValue)
+        _ = try await wait(nova, ear, for: "instance.interface_attach.end", uuid)
+        let absent = InterfaceTests.arguments(port: "3c9b8a7e-0000-4000-8000-000000000000")
+        #expect(try await nova.failure("attach_interface", uuid, absent)?.className == "PortNotFound")
+        let refused = try await wait(nova, ear, for: "instance.interface_attach.error", uuid)
+        let fault = refused["payload"]?["nova_object.data"]?["fault"]?["nova_object.data"]
+        #expect(refused["priority"] == "error")
+        #expect(fault?["exception"] == "PortNotFound")
+        #expect(fault?["function_name"] == "attach_interface")
+        try await nova.compute("detach_interface", uuid, ["port_id": .string(port)], action: "test")
+        _ = try await wait(nova, ear, for: "instance.interface_detach.end", uuid)
+
+        let volume = VolumeTests.volume
+        try await VolumeTests.attach(nova, uuid, volume, VolumeTests.connection(file))
+        var told = try await wait(nova, ear, for: "instance.volume_attach.end", uuid)
+        #expect(told["payload"]?["nova_object.name"] == "InstanceActionVolumePayload")
+        #expect(told["payload"]?["nova_object.data"]?["volume_id"]?.stringValue == volume)
+        let gone: JSONObject = ["volume_id": .string(volume), "attachment_id": nil]
+        try await nova.compute("detach_volume", uuid, gone, action: "test")
+        told = try await wait(nova, ear, for: "instance.volume_detach.end", uuid)
+        #expect(told["payload"]?["nova_object.data"]?["volume_id"]?.stringValue == volume)
+    }
+
+    /// To another host and back, and there for good.
+    private static func moves(_ nova: ControlPlane, _ cloud: CloudServer, _ ear: Ear, _ uuid: String) async throws {
+        for (number, end) in [(1, "revert"), (2, "confirm")] {
+            let before = await (ear.events(uuid, by: "host-a").count, ear.events(uuid, by: "host-b").count)
+            let move = try await ResizeTests.move(nova, uuid, to: "host-b")
+            #expect(try await ResizeTests.settled(["finished", "error"], move, nova)["vm_state"] == "resized")
+            for action in ["resize_prep", "resize", "resize_finish"] {
+                let told = try await wait(nova, ear, for: "instance.\(action).end", uuid, times: number)
+                guard action == "resize_prep" else { continue }
+                #expect(told["payload"]?["nova_object.name"] == "InstanceActionResizePrepPayload")
+            }
+            // As the conductor leaves it.
+            try await cloud.put("allocation", move.uuid, try #require(try await cloud.state("allocation")[uuid]))
+            try await nova.ask(end, ["uuid": .string(uuid), "migration": .int(move.migration)])
+            _ = try await ResizeTests.settled([end == "revert" ? "reverted" : "confirmed"], move, nova)
+            _ = try await wait(nova, ear, for: "instance.resize_\(end).end", uuid)
+            let source = await ear.events(uuid, by: "host-a").dropFirst(before.0)
+            let expected = ["resize.start", "resize.end", "resize_\(end).start", "resize_\(end).end"]
+            #expect(Array(source) == expected.map { "instance." + $0 })
+            // The source may be ready before the destination has told that it has asked it.
+            let destination = await ear.events(uuid, by: "host-b").dropFirst(before.1)
+            #expect(destination.first == "instance.resize_prep.start")
+            #expect(destination.count == 4)
+            for action in ["resize_prep", "resize_finish"] {
+                let own = destination.filter { $0.hasPrefix("instance.\(action).") }
+                #expect(own == ["instance.\(action).start", "instance.\(action).end"])
+            }
+        }
     }
 
     @Test func failuresAreToldAndTheProjectsOwnOnesBesides() async throws {

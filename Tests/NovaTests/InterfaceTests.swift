@@ -21,7 +21,7 @@ struct InterfaceTests {
         )
     }
 
-    private static func arguments(
+    static func arguments(
         network: String? = nil,
         port: String? = nil,
         address: String? = nil,
@@ -105,13 +105,40 @@ struct InterfaceTests {
             #expect(events.contains { $0["event"] == "compute_attach_interface" && $0["result"] == "Success" })
             // The refused one is the only fault.
             #expect(shown["faults"]?.arrayValue?.count == 1)
+            // A guest without a system does not give up what its machine has while it runs.
+            let isReal = !options.isEmpty
+            if isReal { try await Self.loses(first, nova, cloud, uuid) }
             // The machine starts without what it has lost.
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "powering-on"])
             try await nova.compute("start_instance", uuid)
             try await nova.wait(uuid, "active")
+            if !isReal { try await Self.loses(first, nova, cloud, uuid) }
             try await CloudTests.delete(nova, uuid)
             #expect(try await cloud.state("port").map(\.key) == [Self.given])
         }
+    }
+
+    /// Somebody deletes the port at the network service, which tells of it.
+    private static func loses(_ port: String, _ nova: ControlPlane, _ cloud: CloudServer, _ uuid: String) async throws {
+        try await cloud.put("port", port, .null)
+        let requests = try await cloud.count("DELETE", ports)
+        // Another one's is nothing to this one.
+        for id in [given, port] {
+            let event: JSONObject = [
+                "uuid": .string(uuid), "port": .string(id), "status": "completed", "name": "network-vif-deleted",
+            ]
+            try await nova.ask("event", event)
+        }
+        try await nova.daemon.waitForLog("port was deleted, its interface is detached")
+        try await eventually(timeout: .seconds(120), "no interface is written down") {
+            let shown = try await shown(nova, uuid)
+            let recorded = try await recorded(nova, uuid)
+            return shown.isEmpty && recorded.isEmpty
+        }
+        #expect(try await cloud.count("DELETE", ports) == requests)
+        #expect(!nova.daemon.log.contains("interface of a deleted port not detached"))
+        let faults = try await nova.show(uuid)["faults"]?.arrayValue?.count
+        #expect(faults == 1)
     }
 
     @Test func refusalsLeaveNothingAndACrashLosesNothing() async throws {

@@ -27,8 +27,10 @@ struct RebuildTests {
         try await nova.ask("rebuild", ["uuid": .string(uuid), "image": ["id": .string(image)]])
     }
 
-    @Test func anInstanceIsMadeAnewFromAnotherImage() async throws {
-        try await ControlPlane.run(conductor: true, options: ["nova": ["shutdown_timeout": "1"]]) { nova in
+    @Test(arguments: await NovaRelease.available())
+    func anInstanceIsMadeAnewFromAnotherImage(release: NovaRelease) async throws {
+        let options = ["nova": ["shutdown_timeout": "1"]]
+        try await ControlPlane.run(release, conductor: true, options: options) { nova in
             try Self.prepare(nova)
             let uuid = try await nova.boot(on: "host-a", ["network": [Self.port]])
             let before = try Self.disks(nova, uuid)
@@ -47,8 +49,7 @@ struct RebuildTests {
             // Another disk, and no other than that.
             let after = try Self.disks(nova, uuid)
             #expect(before.count == 1 && after.count == 1 && before != after)
-            let text = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
-            #expect((text?.split(separator: "\n").count ?? 0) >= 6)
+            try await nova.waitForConsole(uuid, lines: 6)
 
             // What was off stays off, and a second round makes room for itself.
             try await nova.ask("begin", ["uuid": .string(uuid), "task_state": "powering-off"])

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Cold migrations and resizes as Nova asks for them, with a cloud's ports and allocations and Nova's own conductor.
-@Suite(.needsBroker, .needsNova, .serialized, .timeLimit(.minutes(15)))
+@Suite(.needsBroker, .needsNova, .timeLimit(.minutes(15)))
 struct ResizeTests {
     static let larger: JSONValue = ["memory_mb": 256, "vcpus": 2, "root_gb": 2]
     static let patience = Duration.seconds(150)
@@ -16,10 +16,11 @@ struct ResizeTests {
     }
 
     static func run(
+        _ release: NovaRelease = .nova34,
         _ body: @escaping @Sendable (ControlPlane, CloudServer) async throws -> Void
     ) async throws {
         let options = ["nova": ["report_interval": "5", "update_resources_interval": "3"]]
-        try await CloudTests.run(options, body)
+        try await CloudTests.run(options, release: release, body)
     }
 
     static func boot(
@@ -75,8 +76,9 @@ struct ResizeTests {
 
     // MARK: - Confirmed
 
-    @Test func resizesAndMigrationsAreConfirmed() async throws {
-        try await Self.run { nova, cloud in
+    @Test(arguments: await NovaRelease.available())
+    func resizesAndMigrationsAreConfirmed(release: NovaRelease) async throws {
+        try await Self.run(release) { nova, cloud in
             let uuid = try await Self.boot(nova, cloud)
             try await Self.refused(nova, cloud, uuid)
             // On the same host, and to another.
@@ -112,8 +114,7 @@ struct ResizeTests {
                 #expect(after["old_vm_state"]?.isNull == true)
                 #expect(after["context"]?.isNull == true)
             }
-            let log = try await nova.compute("get_console_output", uuid, ["tail_length": nil])["result"]?.stringValue
-            #expect(log?.isEmpty == false)
+            try await nova.waitForConsole(uuid)
             try await CloudTests.delete(nova, uuid)
             #expect(try await cloud.state("port").isEmpty)
         }

@@ -6,7 +6,7 @@ import Testing
 /// Volumes in files, with Nova's own conductor.
 @Suite(.needsBroker, .needsNova, .serialized, .timeLimit(.minutes(15)))
 struct VolumeTests {
-    private static let volume = "77777777-0000-4000-8000-00000000000a"
+    static let volume = "77777777-0000-4000-8000-00000000000a"
     private static let other = "77777777-0000-4000-8000-00000000000b"
 
     private static func run(
@@ -31,12 +31,12 @@ struct VolumeTests {
         ]
     }
 
-    private static func connection(_ file: String, type: String = "file") -> JSONValue {
+    static func connection(_ file: String, type: String = "file") -> JSONValue {
         ["driver_volume_type": .string(type), "data": ["device_path": .string(file), "format": "raw"]]
     }
 
     /// What the API does: the mapping is made by the host, and gets what the volume service says.
-    private static func attach(_ nova: ControlPlane, _ uuid: String, _ volume: String, _ connection: JSONValue?)
+    static func attach(_ nova: ControlPlane, _ uuid: String, _ volume: String, _ connection: JSONValue?)
         async throws
     {
         let answer = try await nova.compute("reserve_block_device_name", uuid, reservation(volume))

@@ -1,19 +1,26 @@
 """Nova's conductor as its package starts it, in a process of its own that can be killed and started again.
 
-What is needed for that is imported once: a small process, forked before there are any threads, forks the conductors.
+What is needed for that is imported once: a small process, forked before there are any threads, forks the conductors. One
+that works with eventlet, as those of Nova 26, has to be another interpreter: nova_conductor.py CONFIGURATION PARENT.
 """
 
+import ctypes
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 
 from nova import monkey_patch
 
-monkey_patch.patch(backend="threading")
+CAN_FORK = hasattr(monkey_patch, "patch")
+if CAN_FORK:
+    monkey_patch.patch(backend="threading")
 
 import sqlalchemy  # noqa: E402
+from nova import config  # noqa: E402
 from nova import context as nova_context  # noqa: E402
 from nova import objects, rpc, service  # noqa: E402
 from nova.conf import CONF  # noqa: E402
@@ -30,6 +37,12 @@ CELL0 = "00000000-0000-0000-0000-000000000000"
 def lock_at_once(connection, cursor, statement, parameters, context, executemany):
     """Several processes share the files: a transaction that finds out late that another writes would fail at once."""
     return "BEGIN IMMEDIATE" if statement == "BEGIN" else statement, parameters
+
+
+def read(configuration):
+    """Takes Nova's options from a file, and uses none of them yet."""
+    config.parse_args(["nova"], default_config_files=[configuration], configure_db=False, init_rpc=False)
+    objects.register_all()
 
 
 def make_databases(directory, url):
@@ -54,10 +67,11 @@ def fill_databases(directory, url):
     rpc.init(CONF)
     main_db.configure(CONF)
     api_db.configure(CONF)
-    cell0 = sqlalchemy.create_engine("sqlite:///%s/cell0.sqlite" % directory)
-    for engine, models in [(main_db.get_engine(), main_models), (cell0, main_models), (api_db.get_engine(), api_models)]:
+    for engine, models in [(main_db.get_engine(), main_models), (api_db.get_engine(), api_models)]:
         with engine.begin() as connection:
             models.BASE.metadata.create_all(connection)
+        engine.dispose()
+    shutil.copy(directory + "/nova.sqlite", directory + "/cell0.sqlite")
     context = nova_context.get_admin_context()
     for name, uuid, url, file in [("cell0", CELL0, "none:///", "cell0"), ("cell1", uuidutils.generate_uuid(), url, "nova")]:
         objects.CellMapping(
@@ -66,7 +80,11 @@ def fill_databases(directory, url):
         ).create()
 
 
-class ConductorProcess:
+def process(configuration):
+    return ForkedConductor() if CAN_FORK else StartedConductor(configuration)
+
+
+class ForkedConductor:
     def __init__(self):
         self.pipe, other = socket.socketpair()
         self.running = False
@@ -92,6 +110,25 @@ class ConductorProcess:
             self.pipe.sendall(b"k")
             self.pipe.recv(1)
             self.running = False
+
+
+class StartedConductor:
+    def __init__(self, configuration):
+        self.command = [sys.executable, "-W", "ignore", os.path.abspath(__file__), configuration, str(os.getpid())]
+        self.child = None
+
+    def start(self):
+        if self.child is None:
+            own = {name: value for name, value in os.environ.items() if name != "OS_NOVA_DISABLE_EVENTLET_PATCHING"}
+            # It would import what must not be there before eventlet has had its way.
+            own["EVENTLET_NO_GREENDNS"] = "yes"
+            self.child = subprocess.Popen(self.command, env=own, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+    def kill(self):
+        if self.child is not None:
+            self.child.kill()
+            self.child.wait()
+            self.child = None
 
 
 def nurse(pipe):
@@ -131,3 +168,16 @@ def serve():
         raise
     finally:
         os._exit(1)
+
+
+def main():
+    # Ends with the test, whatever becomes of it: PR_SET_PDEATHSIG.
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != int(sys.argv[2]):
+        os._exit(1)
+    read(sys.argv[1])
+    serve()
+
+
+if __name__ == "__main__":
+    main()

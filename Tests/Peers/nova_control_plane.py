@@ -26,7 +26,7 @@ One command a line, one answer each; casts are answered when they are sent. An "
     {"op": "remove", "host": "host-a"}                              what the API does when an operator takes a host out
     {"op": "alter", "uuid": …, "fields": {…}}                       changes a record as if nobody cared
     {"op": "vanish", "uuid": …}                                     the API deletes the instance of a host that is away
-    {"op": "event", "uuid": …, "port": …, "status": "completed"}    network-vif-plugged, as the API passes it on
+    {"op": "event", "uuid": …, "port": …, "status": "completed"}    network-vif-plugged, or another "name", as the API does
     {"op": "heard"}                                                 versioned notifications since the last time (--notifications)
     {"op": "check", "payload": …}                                   what of a notification's payload is not as Nova's
     {"op": "payload", "uuid": …, "request": …}                      what Nova itself would tell of an action on an instance
@@ -69,6 +69,11 @@ from oslo_utils import uuidutils  # noqa: E402
 CONF = nova.conf.CONF
 PROJECT = "5e2d8c1b7a9f4063b1c4d5e6f7a80912"
 USER = "0d9c8b7a6f5e4d3c2b1a09f8e7d6c5b4"
+
+
+def known(names, fields):
+    """Those fields or arguments that this version of Nova has."""
+    return {name: value for name, value in fields.items() if name in names}
 
 
 class Conductor:
@@ -181,7 +186,8 @@ class ControlPlane:
             config_drive="", availability_zone="nova", launch_index=0, reservation_id="r-1a2b3c4d",
         )
         if host is not None:
-            instance.host, instance.node, instance.compute_id = host, host, 1
+            for name, value in known(instance.fields, dict(host=host, node=host, compute_id=1)).items():
+                setattr(instance, name, value)
         instance.create()
         objects.BlockDeviceMapping(
             context, instance_uuid=instance.uuid, source_type="image", destination_type="local", device_type="disk",
@@ -372,12 +378,12 @@ class ControlPlane:
         self.action(context, uuid, "live-migration")
         instance = self.instance(context, uuid)
         source = instance.host
-        migration = objects.Migration(
-            context, source_compute=source, source_node=source, dest_compute=dest, dest_node=dest, status="accepted",
+        migration = objects.Migration(context, **known(objects.Migration.fields, dict(
+            source_compute=source, source_node=source, dest_compute=dest, dest_node=dest, status="accepted",
             migration_type="live-migration", instance_uuid=uuid, old_instance_type_id=1, new_instance_type_id=1,
             hidden=False, cross_cell_move=False, uuid=uuidutils.generate_uuid(), user_id=USER, project_id=PROJECT,
             dest_compute_id=1,
-        )
+        )))
         migration.create()
         instance.task_state = "migrating"
         instance.save(expected_task_state=[None])
@@ -404,12 +410,13 @@ class ControlPlane:
             spec = objects.RequestSpec.get_by_instance_uuid(context, instance.uuid)
         except exception.RequestSpecNotFound:
             spec = None
-        self.compute.rebuild_instance(
-            context, instance, new_pass="pAss", injected_files=None, image_ref=image_ref,
+        parameters = inspect.signature(self.compute.rebuild_instance).parameters
+        self.compute.rebuild_instance(context, instance, **known(parameters, dict(
+            new_pass="pAss", injected_files=None, image_ref=image_ref,
             orig_image_ref=image_ref and instance.image_ref, orig_sys_metadata=image_ref and {}, bdms=None,
             host=host, node=host, preserve_ephemeral=False, migration=migration, limits=None, request_spec=spec,
             accel_uuids=[], reimage_boot_volume=False, **more
-        )
+        )))
 
     def op_evacuate(self, uuid, dest, on_shared_storage=None, target_state=None):
         context = self.context()
@@ -450,7 +457,7 @@ class ControlPlane:
             for event in objects.InstanceActionEventList.get_by_action(context, action.id):
                 events.append({"event": event.event, "result": event.result, "host": event.host})
         names = ["host", "node", "compute_id", "launched_on", "vm_state", "task_state", "power_state", "progress", "deleted"]
-        fields = {name: getattr(instance, name) for name in names}
+        fields = {name: getattr(instance, name) for name in names if name in instance.fields}
         fields["launched_at"] = str(instance.launched_at) if instance.launched_at else None
         fields["terminated_at"] = str(instance.terminated_at) if instance.terminated_at else None
         fields["faults"] = [{"message": each.message, "code": each.code, "host": each.host} for each in faults]
@@ -508,11 +515,9 @@ class ControlPlane:
         self.instance(self.context(), uuid).destroy()
         return {}
 
-    def op_event(self, uuid, port, status):
+    def op_event(self, uuid, port, status, name="network-vif-plugged"):
         context = self.context()
-        event = objects.InstanceExternalEvent(
-            context, instance_uuid=uuid, name="network-vif-plugged", tag=port, status=status, data={}
-        )
+        event = objects.InstanceExternalEvent(context, instance_uuid=uuid, name=name, tag=port, status=status, data={})
         self.compute.external_instance_event(context, [self.instance(context, uuid)], [event])
         return {}
 
@@ -568,7 +573,6 @@ def main():
     parser.add_argument("--conductor", action="store_true", help="answer on the conductor's topic")
     parsed = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    rpc.set_defaults(control_exchange="nova")
     file = os.path.join(parsed.directory, "nova.conf")
     with open(file, "w") as text:
         text.write("[DEFAULT]\ntransport_url = %s\nexecutor_thread_pool_size = 1\n" % parsed.url)
@@ -589,11 +593,10 @@ def main():
         text.write("[notifications]\nnotification_format = versioned\nnotify_on_state_change = vm_and_task_state\n")
         if parsed.cap:
             text.write("[upgrade_levels]\ncompute = %s\n" % parsed.cap)
-    CONF([], project="nova", default_config_files=[file])
-    objects.register_all()
+    nova_conductor.read(file)
     # All forks before the first thread.
     nova_conductor.make_databases(parsed.directory, parsed.url)
-    process = nova_conductor.ConductorProcess() if parsed.service else None
+    process = nova_conductor.process(file) if parsed.service else None
     rpc.init(CONF)
     db.configure(CONF)
     api_db.configure(CONF)

@@ -55,7 +55,8 @@ struct CloudTests {
                 service: true,
                 notifications: notifications,
                 options: options,
-                cloud: cloud
+                // The SDK that Nova 26 has reads more of a catalogue than these services tell.
+                cloud: release == .nova34 ? cloud : nil
             ) { nova in
                 try await body(nova, cloud)
             }

@@ -21,6 +21,7 @@ LINE = 64  # what the producer writes
 FIRST_READ = 1000  # descriptor numbers, apart from everything else that is open
 FIRST_WRITE = 8000
 SETTLE = 1.0  # seconds from the first lines to silence: they are written within [console] flush_interval_ms
+REST = 6.5  # and until the console service has closed what nobody writes to, which it does after five of silence
 PIPE = 262144  # what a guest's pipe holds: the default of [qemu] console_pipe_bytes, with which its FIFOs are made
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which older versions of Python do not name
 BLOCK = 4096  # what a guest writes at a time
@@ -105,7 +106,7 @@ def measure_one(setting, name, case, total, kind, idle_seconds):
             )  # fmt: skip
         close_range(FIRST_READ, count)
         close_range(FIRST_WRITE, count)
-        figures = idle_figures(processes, idle_seconds)
+        figures = idle_figures(processes, REST if name == "vmops" else SETTLE, idle_seconds)
         begun = time.monotonic()
         before = sum(cpu_seconds(process.pid) for process in processes)
         producer.stdin.write(b"g")
@@ -139,9 +140,9 @@ def empty_files(directory):
             os.truncate(os.path.join(path, file), 0)
 
 
-def idle_figures(processes, seconds):
+def idle_figures(processes, settle, seconds):
     """Memory and wake-ups after the first line of each console, while nothing is printed."""
-    time.sleep(SETTLE)
+    time.sleep(settle)
     before = sum(wakeups(process.pid) for process in processes)
     time.sleep(seconds)
     return {

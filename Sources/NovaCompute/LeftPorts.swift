@@ -35,13 +35,7 @@ package struct LeftPorts: Sendable {
             try ReactorDirectory.make(directory)
             let isNew = try ReactorDirectory.facts(file) == nil
             if isNew, try ReactorDirectory.names(directory)?.count ?? 0 >= Self.limit { throw Failure.full }
-            let temporary = file + ".new"
-            try ReactorDirectory.removeFile(temporary)
-            let writer = try ReactorFile.writing(temporary, exclusively: true)
-            try writer.write(Array(text.utf8))
-            try writer.sync()
-            try ReactorDirectory.rename(temporary, file)
-            try ReactorDirectory.sync(directory)
+            try DurableFile.replace(file, with: text)
         }
     }
 

@@ -29,14 +29,6 @@ package struct NodeIdentity: Sendable {
     /// Writes the identifier durably.
     func write(_ uuid: String) async throws {
         let path = path
-        try await BlockingPool.shared.run {
-            let temporary = path + ".new"
-            try? ReactorDirectory.removeFile(temporary)
-            let file = try ReactorFile.writing(temporary, exclusively: true)
-            try file.write(Array((uuid + "\n").utf8))
-            try file.sync()
-            try ReactorDirectory.rename(temporary, path)
-            try ReactorDirectory.sync(String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]))
-        }
+        try await BlockingPool.shared.run { try DurableFile.replace(path, with: uuid + "\n") }
     }
 }

@@ -227,12 +227,18 @@ import Testing
         }
     }
 
-    /// A console's descriptor, and the machine's side of it.
-    private func open(_ host: SimulatedHost, _ uuid: InstanceUUID) async throws -> (Int32, any ConsoleSilence) {
-        guard case .descriptor(let descriptor) = try await host.openConsole(uuid) else {
+    /// A running machine, its console's descriptor, and the machine's side of it.
+    private func open(
+        _ bench: Bench,
+        _ host: SimulatedHost
+    ) async throws -> (MachineSpec, Int32, any ConsoleSilence) {
+        let spec = bench.spec("vm", ["sim.boot_lines": "0"])
+        try await host.createMachine(spec)
+        _ = try await host.setState(spec.uuid, .running, deadline: .seconds(5))
+        guard case .descriptor(let descriptor) = try await host.openConsole(spec.uuid) else {
             throw BackendError(.internal, "not a descriptor")
         }
-        return (descriptor.fileDescriptor, try #require(descriptor.silence))
+        return (spec, descriptor.fileDescriptor, try #require(descriptor.silence))
     }
 
     private func text(_ descriptor: Int32) -> String {
@@ -244,10 +250,7 @@ import Testing
     @Test func aSilentConsoleGivesItsPipeUpAndGetsAnother() async throws {
         try await withBench { bench in
             let host = try await bench.host()
-            let spec = bench.spec("vm", ["sim.boot_lines": "0"])
-            try await host.createMachine(spec)
-            _ = try await host.setState(spec.uuid, .running, deadline: .seconds(5))
-            let (first, silence) = try await open(host, spec.uuid)
+            let (spec, first, silence) = try await open(bench, host)
             let next = Mutex<[ConsoleDescriptor?]>([])
             // Not while there is something in the pipe.
             #expect(!silence.begin { _ in })
@@ -277,10 +280,7 @@ import Testing
     @Test func aReaderThatGoesWhileItRestsMakesRoomForAnother() async throws {
         try await withBench { bench in
             let host = try await bench.host()
-            let spec = bench.spec("vm", ["sim.boot_lines": "0"])
-            try await host.createMachine(spec)
-            _ = try await host.setState(spec.uuid, .running, deadline: .seconds(5))
-            let (first, silence) = try await open(host, spec.uuid)
+            let (spec, first, silence) = try await open(bench, host)
             _ = text(first)
             #expect(silence.begin { _ in Issue.record("woken after it had gone") })
             close(first)
@@ -295,10 +295,7 @@ import Testing
     @Test func aRestingReaderComesToTheEndWhenTheHostIsLost() async throws {
         try await withBench { bench in
             let host = try await bench.host()
-            let spec = bench.spec("vm", ["sim.boot_lines": "0"])
-            try await host.createMachine(spec)
-            _ = try await host.setState(spec.uuid, .running, deadline: .seconds(5))
-            let (first, silence) = try await open(host, spec.uuid)
+            let (_, first, silence) = try await open(bench, host)
             _ = text(first)
             let ends = Atomic<Int>(0)
             #expect(silence.begin { if $0 == nil { ends.add(1, ordering: .relaxed) } })
